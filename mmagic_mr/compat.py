@@ -1,0 +1,171 @@
+"""Makes MMagic 1.2.0 and mmengine 0.10.7 work with today's torch.
+
+``mmagic_mr.plugin`` imports this module before anything of MMagic. Each fix acts only
+where its fault is there; where the fault is mended upstream, or full mmcv works,
+nothing is replaced.
+"""
+
+import importlib
+import importlib.machinery
+import importlib.util
+import sys
+import types
+import warnings
+
+import numpy as np
+import torch
+
+_EXT = 'mmcv._ext'
+_INSTALL_MMCV = (
+    'pip uninstall -y mmcv mmcv-lite && '
+    'pip install --no-cache-dir --no-binary mmcv --no-build-isolation "mmcv==2.1.0"'
+)
+
+
+class _StandIn(types.ModuleType):
+    """Takes the place of ``mmcv._ext``: every op is there, none can be called."""
+
+    def __getattr__(self, name):
+        if name.startswith('__'):
+            raise AttributeError(name)
+
+        def missing_op(*args, **kwargs):
+            raise RuntimeError(
+                f'the op "{name}" is compiled code of full mmcv, which is not '
+                f'installed (or does not load) here. To use it, install full mmcv '
+                f'built for torch {torch.__version__}: {_INSTALL_MMCV}'
+            )
+
+        return missing_op
+
+
+def _compiled_ops_load():
+    """Whether ``mmcv._ext`` imports; warns if it is there and does not."""
+    if importlib.util.find_spec(_EXT) is None:
+        return False
+    try:
+        importlib.import_module(_EXT)
+    except (ImportError, OSError) as error:
+        warnings.warn(
+            f'the compiled part of mmcv does not load with torch {torch.__version__} '
+            f'({error}); it was built for another torch. Going on without its ops, '
+            f'which mmagic_mr does not need. To mend it: {_INSTALL_MMCV}',
+            RuntimeWarning,
+            stacklevel=2,
+        )
+        return False
+    return True
+
+
+def import_mmcv_ops():
+    """Imports ``mmcv.ops`` where mmcv has no compiled part that loads.
+
+    Symptom: ``import mmagic.models`` stops with "No module named 'mmcv._ext'"
+    (mmcv-lite), or with an undefined symbol (mmcv built for another torch).
+    The stand-in leaves ``sys.modules`` again at once: mmengine takes its presence for
+    full mmcv.
+    """
+    if 'mmcv.ops' in sys.modules or _compiled_ops_load():
+        return
+    stand_in = _StandIn(_EXT)
+    stand_in.__spec__ = importlib.machinery.ModuleSpec(_EXT, loader=None)
+    sys.modules[_EXT] = stand_in
+    try:
+        importlib.import_module('mmcv.ops')
+    finally:
+        del sys.modules[_EXT]
+
+
+def _generation_init_weights(module, init_type='normal', init_gain=0.02):
+    """MMagic's function of this name, which records only what it initialised."""
+    from mmengine.model import kaiming_init, normal_init, update_init_info, xavier_init
+
+    def init(m):
+        name = type(m).__name__
+        if hasattr(m, 'weight') and ('Conv' in name or 'Linear' in name):
+            if init_type == 'normal':
+                normal_init(m, 0.0, init_gain)
+            elif init_type == 'xavier':
+                xavier_init(m, gain=init_gain, distribution='normal')
+            elif init_type == 'kaiming':
+                kaiming_init(
+                    m,
+                    a=0,
+                    mode='fan_in',
+                    nonlinearity='leaky_relu',
+                    distribution='normal',
+                )
+            elif init_type == 'orthogonal':
+                torch.nn.init.orthogonal_(m.weight, gain=init_gain)
+                if m.bias is not None:
+                    torch.nn.init.constant_(m.bias, 0.0)
+            else:
+                raise NotImplementedError(
+                    f"Initialization method '{init_type}' is not implemented"
+                )
+            info = f"Initialize {name} by 'init_type' {init_type}."
+        elif 'BatchNorm2d' in name:
+            normal_init(m, 1.0, init_gain)
+            info = (
+                f'{name} is BatchNorm2d, initialize by Norm initialization with '
+                f'mean=1, std={init_gain}'
+            )
+        else:
+            return
+        if hasattr(m, '_params_init_info'):
+            update_init_info(module, info)
+
+    module.apply(init)
+
+
+def fix_generation_init_weights():
+    """Lets Pix2Pix and CycleGAN start to train (MMagic issue 2109).
+
+    Symptom: ``UnboundLocalError: init_info`` from ``generation_init_weights`` at the
+    first module that is neither a convolution, a linear layer nor a BatchNorm.
+    """
+    from mmagic.models.utils import model_utils
+
+    faulty = model_utils.generation_init_weights
+    probe = torch.nn.Identity()
+    probe._params_init_info = {}
+    try:
+        faulty(probe)
+    except UnboundLocalError:
+        pass
+    else:
+        return
+    # The generators and discriminators have bound the name at their import.
+    importlib.import_module('mmagic.models')
+    for name, module in list(sys.modules.items()):
+        if name.split('.')[0] == 'mmagic' and (
+            vars(module).get('generation_init_weights') is faulty
+        ):
+            module.generation_init_weights = _generation_init_weights
+
+
+def allow_mmengine_checkpoints():
+    """Lets mmengine's checkpoints through the safe loader of torch >= 2.6.
+
+    Symptom: ``--resume`` stops with "Weights only load failed ... Unsupported global":
+    mmengine 0.10.7 calls ``torch.load`` without ``weights_only``. The loader stays on;
+    only what mmengine's own checkpoints hold (the log history, in numpy arrays) is
+    allowed.
+    """
+    if not hasattr(torch.serialization, 'add_safe_globals'):
+        return  # torch < 2.4, whose torch.load does not refuse anything
+    from mmengine.logging import HistoryBuffer
+
+    # Where these two live differs between numpy 1 and 2: ask the objects themselves.
+    rebuild_array = np.zeros(0).__reduce__()[0]
+    rebuild_scalar = np.float64(0).__reduce__()[0]
+    names = ('bool', 'int32', 'int64', 'float32', 'float64')
+    dtypes = [type(np.dtype(name)) for name in names]
+    torch.serialization.add_safe_globals(
+        [HistoryBuffer, rebuild_array, rebuild_scalar, np.ndarray, np.dtype, *dtypes]
+    )
+
+
+import_mmcv_ops()
+fix_generation_init_weights()
+allow_mmengine_checkpoints()

@@ -1,0 +1,7 @@
+"""The one import a config needs: it registers everything in MMagic's registries."""
+
+# isort: off
+from . import compat  # noqa: F401  (first: MMagic's models do not import without it)
+
+# Registering modules, one line each, in the order of their dependencies.
+# isort: on
