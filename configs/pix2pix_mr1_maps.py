@@ -1,0 +1,6 @@
+_base_ = './_base_/pix2pix_maps.py'
+
+model = dict(
+    # the authors' code; the paper gives 10, without naming the dataset
+    mr_loss=dict(type='MRLoss', distribution='gaussian', order=1, loss_weight=100.0),
+)

@@ -1,0 +1,5 @@
+_base_ = './_base_/pix2pix_cityscapes.py'
+
+model = dict(
+    mr_loss=dict(type='MRLoss', distribution='laplace', order=2, loss_weight=10.0),
+)
