@@ -1,0 +1,1 @@
+"""The embedded dataset: small pictures whose conditional distribution is known."""
