@@ -8,6 +8,7 @@ nothing is replaced.
 import importlib
 import importlib.machinery
 import importlib.util
+import pickle
 import sys
 import types
 import warnings
@@ -18,7 +19,7 @@ import torch
 _EXT = 'mmcv._ext'
 _INSTALL_MMCV = (
     'pip uninstall -y mmcv mmcv-lite && '
-    'pip install --no-cache-dir --no-binary mmcv --no-build-isolation "mmcv==2.1.0"'
+    'pip install --no-cache-dir --no-build-isolation mmcv==2.1.0'
 )
 
 
@@ -32,41 +33,34 @@ class _StandIn(types.ModuleType):
         def missing_op(*args, **kwargs):
             raise RuntimeError(
                 f'the op "{name}" is compiled code of full mmcv, which is not '
-                f'installed (or does not load) here. To use it, install full mmcv '
-                f'built for torch {torch.__version__}: {_INSTALL_MMCV}'
+                f'installed here or does not fit. To use it, install full mmcv, built '
+                f'for torch {torch.__version__}: {_INSTALL_MMCV}'
             )
 
         return missing_op
 
 
-def _compiled_ops_load():
-    """Whether ``mmcv._ext`` imports; warns if it is there and does not."""
-    if importlib.util.find_spec(_EXT) is None:
-        return False
-    try:
-        importlib.import_module(_EXT)
-    except (ImportError, OSError) as error:
-        warnings.warn(
-            f'the compiled part of mmcv does not load with torch {torch.__version__} '
-            f'({error}); it was built for another torch. Going on without its ops, '
-            f'which mmagic_mr does not need. To mend it: {_INSTALL_MMCV}',
-            RuntimeWarning,
-            stacklevel=2,
-        )
-        return False
-    return True
-
-
 def import_mmcv_ops():
-    """Imports ``mmcv.ops`` where mmcv has no compiled part that loads.
+    """Imports ``mmcv.ops`` also where mmcv has no compiled part that fits.
 
     Symptom: ``import mmagic.models`` stops with "No module named 'mmcv._ext'"
     (mmcv-lite), or with an undefined symbol (mmcv built for another torch).
     The stand-in leaves ``sys.modules`` again at once: mmengine takes its presence for
     full mmcv.
     """
-    if 'mmcv.ops' in sys.modules or _compiled_ops_load():
-        return
+    if importlib.util.find_spec(_EXT) is not None:
+        try:
+            importlib.import_module('mmcv.ops')
+            return
+        except (ImportError, OSError, AssertionError) as error:
+            warnings.warn(
+                f'the compiled part of mmcv does not fit torch {torch.__version__}: '
+                f'{error}. It was built for another torch or another mmcv. Going on '
+                f'without its ops, which mmagic_mr does not need. To mend it: '
+                f'{_INSTALL_MMCV}',
+                RuntimeWarning,
+                stacklevel=2,
+            )
     stand_in = _StandIn(_EXT)
     stand_in.__spec__ = importlib.machinery.ModuleSpec(_EXT, loader=None)
     sys.modules[_EXT] = stand_in
@@ -144,28 +138,67 @@ def fix_generation_init_weights():
             module.generation_init_weights = _generation_init_weights
 
 
+def fix_pix2pix_test_step():
+    """Lets the stock Pix2Pix be tested.
+
+    Symptom: ``TypeError: 'DataSample' object is not subscriptable`` from
+    ``Pix2Pix.test_step``. Its ``val_step`` is the same code with that fault mended.
+    """
+    import mmagic
+    from mmagic.models import Pix2Pix
+    from mmagic.structures import DataSample
+
+    if mmagic.__version__ == '1.2.0' and not hasattr(DataSample, '__getitem__'):
+        Pix2Pix.test_step = Pix2Pix.val_step
+
+
+def _statistics_method(owner, name):
+    """What ``getattr`` may do in a checkpoint: name a statistic of the log history."""
+    from mmengine.logging import HistoryBuffer
+
+    if owner is not HistoryBuffer or name not in ('min', 'max', 'mean', 'current'):
+        raise pickle.UnpicklingError(
+            f'the checkpoint asks for the attribute "{name}" of {owner!r}; only the '
+            "statistics of mmengine's HistoryBuffer are allowed"
+        )
+    return getattr(owner, name)
+
+
 def allow_mmengine_checkpoints():
     """Lets mmengine's checkpoints through the safe loader of torch >= 2.6.
 
     Symptom: ``--resume`` stops with "Weights only load failed ... Unsupported global":
     mmengine 0.10.7 calls ``torch.load`` without ``weights_only``. The loader stays on;
     only what mmengine's own checkpoints hold (the log history, in numpy arrays) is
-    allowed.
+    allowed. The history pickles its four statistics as calls of ``getattr``, with which
+    a file could reach anything, so a narrow function stands for it.
     """
     if not hasattr(torch.serialization, 'add_safe_globals'):
         return  # torch < 2.4, whose torch.load does not refuse anything
     from mmengine.logging import HistoryBuffer
 
+    # The loader looks functions up by these names (torch 2.4 knows no other way).
+    _statistics_method.__module__ = 'builtins'
+    _statistics_method.__name__ = _statistics_method.__qualname__ = 'getattr'
     # Where these two live differs between numpy 1 and 2: ask the objects themselves.
     rebuild_array = np.zeros(0).__reduce__()[0]
     rebuild_scalar = np.float64(0).__reduce__()[0]
     names = ('bool', 'int32', 'int64', 'float32', 'float64')
     dtypes = [type(np.dtype(name)) for name in names]
     torch.serialization.add_safe_globals(
-        [HistoryBuffer, rebuild_array, rebuild_scalar, np.ndarray, np.dtype, *dtypes]
+        [
+            HistoryBuffer,
+            _statistics_method,
+            rebuild_array,
+            rebuild_scalar,
+            np.ndarray,
+            np.dtype,
+            *dtypes,
+        ]
     )
 
 
 import_mmcv_ops()
 fix_generation_init_weights()
+fix_pix2pix_test_step()
 allow_mmengine_checkpoints()
