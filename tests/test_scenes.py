@@ -34,7 +34,8 @@ def test_noise_around_a_mode_is_small_unclipped_and_as_stated():
         assert abs(rest.mean()) < 1e-4
     for index in range(200):
         modes = scenes.look_photos(scenes.scene_labels(index)) * 255
-        assert modes.min() > 6 * 2 and modes.max() < 255 - 6 * 2
+        assert modes.min() > 6 * 2
+        assert modes.max() < 255 - 6 * 2
 
 
 def test_the_four_looks_lie_far_apart_everywhere():
