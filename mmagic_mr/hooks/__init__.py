@@ -1,0 +1,3 @@
+from .predictor_pretrain import PredictorPretrainHook
+
+__all__ = ['PredictorPretrainHook']

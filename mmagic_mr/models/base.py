@@ -1,0 +1,454 @@
+"""What the three hosts have in common: sampling, moment losses, training steps."""
+import zlib
+from contextlib import contextmanager
+from copy import deepcopy
+from dataclasses import dataclass, fields
+
+import numpy as np
+import torch
+from mmagic.registry import MODELS
+from mmagic.structures import DataSample
+from mmengine import MessageHub
+from mmengine.dist import get_rank, get_world_size
+from mmengine.logging import print_log
+from mmengine.model import is_model_wrapper
+from torch import Tensor, nn
+
+from ..functional import Moments
+from ..losses import ProxyMRLoss
+from ..noise import add_noise_sites, sampling
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Tensors of one update, N rows each.
+
+    Attributes:
+        x: input of the generator (whitened).
+        y: target, (N, C, H, W).
+        mask: (N, 1, H, W), 1 where the loss counts; None: everywhere.
+        box: (N, 4) integers, what the discriminator looks at closely (inpainting).
+    """
+    x: Tensor
+    y: Tensor
+    mask: Tensor | None = None
+    box: Tensor | None = None
+
+    def first(self, n: int | None) -> 'Batch':
+        """The first n rows; all of them for None."""
+        values = (getattr(self, field.name) for field in fields(self))
+        return Batch(*(v if v is None else v[:n] for v in values))
+
+
+@contextmanager
+def _frozen(network: nn.Module):
+    """No gradients for the network's parameters, only through it."""
+    thawed = [p for p in network.parameters() if p.requires_grad]
+    for parameter in thawed:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in thawed:
+            parameter.requires_grad_(True)
+
+
+def _unwrapped(network: nn.Module) -> nn.Module:
+    return network.module if is_model_wrapper(network) else network
+
+
+class MomentReconstruction:
+    """Mixin that gives a conditional GAN of MMagic K samples and a moment loss.
+
+    It stands before the host in the bases. One iteration of the runner is one batch:
+    one update of the generator with its first ``gen_batch_size`` inputs, and, every
+    ``gen_updates_per_disc`` updates, one of the discriminator with the whole batch.
+
+    Args:
+        noise: where z enters the generator; see :func:`mmagic_mr.noise.add_noise_sites`.
+        num_samples: K, samples per input in the generator's update.
+        eval_num_samples: K in validation and test; None: ``num_samples``.
+        gen_batch_size: inputs of the batch that the generator's update uses; None: all.
+        gen_updates_per_disc: updates of the generator per update of the discriminator.
+        mr_loss: config of :class:`MRLoss` or :class:`ProxyMRLoss`. It replaces the
+            host's reconstruction terms. None: they stay.
+        predictor: config of :class:`MomentPredictor`; derived from the generator's
+            where the loss is a proxy one and none is given.
+        rec_loss: config of a pixel loss that is added to the moment loss, on every
+            sample (appendix F.2).
+        whiten: ``dict(mean=(r, g, b), std=(r, g, b))`` of x, in [0, 1].
+        host: everything else goes to the host's constructor.
+
+    Raises:
+        ValueError: no noise with a moment loss, sizes below 1, order 2 with K = 1.
+
+    Reference:
+        Lee et al., ICLR 2019, algorithms 1 to 8.
+    """
+
+    # What a host says of itself.
+    generator_arg = 'generator'  # constructor argument: config of the generator
+    generator_name = 'generator'  # attribute, and key in the optimiser config
+    discriminator_name = 'discriminator'
+    gan_loss_name = 'gan_loss'
+    image_key = 'img'  # data field in whose range the generator's output is
+
+    def __init__(self, *, noise=None, num_samples: int = 10,
+                 eval_num_samples: int | None = None,
+                 gen_batch_size: int | None = None, gen_updates_per_disc: int = 1,
+                 mr_loss: dict | None = None, predictor: dict | None = None,
+                 rec_loss: dict | None = None, whiten: dict | None = None, **host):
+        sizes = dict(
+            num_samples=num_samples, eval_num_samples=eval_num_samples,
+            gen_batch_size=gen_batch_size, gen_updates_per_disc=gen_updates_per_disc)
+        for name, value in sizes.items():
+            if value is not None and value < 1:
+                raise ValueError(f'{name} must be at least 1, got {value}')
+        if mr_loss is not None:
+            self._check_moment_loss(mr_loss, noise, num_samples)
+            replaced = self.drop_reconstruction(host)
+            print_log(
+                f'{type(self).__name__}: {mr_loss["type"]} replaces '
+                f'{", ".join(replaced) or "no reconstruction term"}'
+                ' (rec_loss= adds one beside it)', 'current')
+        generator = deepcopy(host[self.generator_arg])
+        super().__init__(**host)
+        self.num_samples = num_samples
+        self.eval_num_samples = eval_num_samples or num_samples
+        self.gen_batch_size = gen_batch_size
+        self.gen_updates_per_disc = gen_updates_per_disc
+        self.mr_loss = MODELS.build(mr_loss) if mr_loss else None
+        self.rec_loss = MODELS.build(rec_loss) if rec_loss else None
+        if noise is not None:
+            for network in self.noisy_networks():
+                self.noise_sites = add_noise_sites(network, noise)
+        if predictor is None and isinstance(self.mr_loss, ProxyMRLoss):
+            predictor = dict(type='MomentPredictor')
+        self.predictor = MODELS.build({'generator': generator, **predictor}
+                                      ) if predictor else None
+        self._set_whitening(whiten)
+        self._predictor_checked = False
+
+    @staticmethod
+    def _check_moment_loss(mr_loss, noise, num_samples):
+        if noise is None:
+            raise ValueError('mr_loss needs noise: without it the K samples are the '
+                             "same; set noise='pix2pix' (or another preset), or "
+                             'dict(sites={...})')
+        if mr_loss.get('order', 2) == 2 and num_samples < 2:
+            raise ValueError('mr_loss of order 2 needs num_samples (K) >= 2, got '
+                             f'{num_samples}')
+
+    def _set_whitening(self, whiten):
+        if whiten is None:
+            self.x_mean = self.x_std = None
+            return
+        dp = self.data_preprocessor
+        mean, std = (torch.tensor(whiten[k]).view(-1, 1, 1) for k in ('mean', 'std'))
+        if (std <= 0).any():
+            raise ValueError(f'whiten: std must be positive, got {whiten["std"]}')
+        if dp.output_channel_order != 'RGB':
+            mean, std = mean.flip(0), std.flip(0)
+        # In the preprocessor's range: (255 v - dp.mean) / dp.std.
+        if dp._enable_normalize:
+            mean = (255 * mean - dp.mean.view(-1, 1, 1)) / dp.std.view(-1, 1, 1)
+            std = 255 * std / dp.std.view(-1, 1, 1)
+        # Set by the config: a checkpoint neither needs nor overrides them.
+        self.register_buffer('x_mean', mean, persistent=False)
+        self.register_buffer('x_std', std, persistent=False)
+
+    def whiten(self, x: Tensor) -> Tensor:
+        """x as the data preprocessor gives it, to zero mean and unit variance.
+
+        Shape:
+            (N, C, H, W) to the same.
+        """
+        return x if self.x_mean is None else (x - self.x_mean) / self.x_std
+
+    # -- what a host defines -------------------------------------------------------
+
+    def drop_reconstruction(self, host: dict) -> list:
+        """Take the reconstruction terms out of the host's arguments; their names."""
+        raise NotImplementedError
+
+    def noisy_networks(self) -> list:
+        """The networks that get noise."""
+        return [_unwrapped(self.generator)]
+
+    def make_batch(self, data: dict) -> Batch:
+        """Preprocessed data to the tensors of one update."""
+        raise NotImplementedError
+
+    def generate(self, network: nn.Module, batch: Batch) -> Tensor:
+        """Run the generator; the rows of the result are samples."""
+        return network(batch.x)
+
+    def compose(self, batch: Batch, samples: Tensor) -> Tensor:
+        """What is shown and judged: (N, K, C, H, W) to the same."""
+        return samples
+
+    def judge(self, network: nn.Module, batch: Batch, images: Tensor,
+              num_samples: int) -> Tensor:
+        """Logits of the discriminator for (N*K, C, H, W) images."""
+        return network(images)
+
+    def host_losses(self, batch: Batch, samples: Tensor) -> dict:
+        """The host's own reconstruction terms, for ``mr_loss=None``."""
+        return {}
+
+    def host_fields(self, image: Tensor) -> dict:
+        """Fields that the host's metrics read, for one image (C, H, W) in 0..255."""
+        raise NotImplementedError
+
+    # -- sampling ------------------------------------------------------------------
+
+    def _draw(self, network, batch: Batch, num_samples: int, **source) -> Tensor:
+        n = len(batch.x)
+        with sampling(n, num_samples, **source) as shared:
+            rows = shared.expand(self.generate(network, batch))
+        return self.compose(batch, rows.unflatten(0, (n, num_samples)))
+
+    def sample(self, x: Tensor, num_samples: int | None = None, z: dict | None = None,
+               seed=None, keep: dict | None = None) -> Tensor:
+        """Draw K samples for each input.
+
+        Args:
+            x: condition as the data preprocessor gives it.
+            num_samples: K; None: ``eval_num_samples``.
+            z: the noise itself, site name to (N, K, channels, h, w).
+            seed: an integer (the same z for every input), or one for each input. The
+                samples of an input depend on x and its seed alone (in eval mode).
+                Neither z nor seed: fresh noise.
+            keep: a dict that gets the noise used, in the form of ``z``.
+
+        Returns:
+            Samples, in the range of the network's output.
+
+        Raises:
+            ValueError: both z and seed; z of another shape or without a site; as many
+                seeds as inputs are not given.
+
+        Shape:
+            x (N, C, H, W) to (N, K, C', H', W').
+        """
+        return self.sample_batch(
+            Batch(self.whiten(x), None), num_samples, z=z, seed=seed, keep=keep)
+
+    def sample_batch(self, batch: Batch, num_samples: int | None = None, z=None,
+                     seed=None, keep=None) -> Tensor:
+        """:meth:`sample` for what :meth:`make_batch` makes."""
+        if z is not None and seed is not None:
+            raise ValueError('give z or seed, not both')
+        n = len(batch.x)
+        seeds = [seed] * n if isinstance(seed, int) else seed
+        if seeds is not None and len(seeds) != n:
+            raise ValueError(f'{len(seeds)} seeds for {n} inputs')
+        network = _unwrapped(getattr(self, self.generator_name))
+        return self._draw(network, batch, num_samples or self.eval_num_samples, z=z,
+                          seeds=seeds, seed_device='cpu', keep=keep)
+
+    def predict_moments(self, x: Tensor) -> Moments | None:
+        """The predictor's center and dispersion; None without a predictor.
+
+        Shape:
+            x (N, C, H, W), as the data preprocessor gives it, to two (N, C', H', W').
+        """
+        return self.predictor.moments(self.whiten(x)) if self.predictor else None
+
+    # -- training ------------------------------------------------------------------
+
+    def train_step(self, data: dict, optim_wrapper) -> dict:
+        """One iteration: see the class. Returns the values to log."""
+        self._check_predictor()
+        batch = self.make_batch(self.data_preprocessor(data, True))
+        iteration = MessageHub.get_current_instance().get_info('iter', 0)
+        logs = {}
+        if self.adversarial:
+            wrapper = optim_wrapper[self.discriminator_name]
+            turn = iteration // wrapper._accumulative_counts
+            if turn % self.gen_updates_per_disc == 0:
+                logs.update(self._update_discriminator(batch, wrapper, iteration))
+        if self.is_generator_turn(iteration):
+            wrapper = optim_wrapper[self.generator_name]
+            logs.update(self._update_generator(
+                batch.first(self.gen_batch_size), wrapper, iteration))
+        return logs
+
+    @property
+    def adversarial(self) -> bool:
+        """Whether there is a GAN loss (weight 0 counts as none: appendix F.1)."""
+        loss = getattr(self, self.gan_loss_name)
+        return loss is not None and loss.loss_weight > 0
+
+    def is_generator_turn(self, iteration: int) -> bool:
+        """Whether the host's schedule updates the generator now."""
+        return True
+
+    def _check_predictor(self):
+        if self._predictor_checked or self.predictor is None:
+            return
+        if not bool(self.predictor.trained):
+            raise RuntimeError(
+                'the predictor was never trained, and the loss compares with what it '
+                'says: add dict(type="PredictorPretrainHook", max_iters=..., '
+                'val_interval=..., patience=...) to custom_hooks, or give the hook '
+                'checkpoint=FILE of one that is')
+        self._predictor_checked = True
+
+    def _train_seeds(self, n: int, iteration: int, purpose: int) -> list[int]:
+        # Noise is a function of the run's seed, the iteration and the place in the
+        # global batch: a resumed run draws what an uninterrupted one would have.
+        entropy = np.random.SeedSequence((torch.initial_seed(), iteration, purpose))
+        words = entropy.generate_state(n * get_world_size(), np.uint64)
+        return words[n * get_rank():n * (get_rank() + 1)].tolist()
+
+    def _update_discriminator(self, batch: Batch, wrapper, iteration: int) -> dict:
+        network = getattr(self, self.discriminator_name)
+        gan_loss = getattr(self, self.gan_loss_name)
+        generator = _unwrapped(getattr(self, self.generator_name))
+        with wrapper.optim_context(network):
+            with torch.no_grad():
+                seeds = self._train_seeds(len(batch.x), iteration, purpose=0)
+                fake = self._draw(generator, batch, 1, seeds=seeds,
+                                  seed_device=batch.x.device).flatten(0, 1)
+            loss_fake = gan_loss(self.judge(network, batch, fake, 1), False, True)
+            loss_real = gan_loss(self.judge(network, batch, batch.y, 1), True, True)
+        wrapper.update_params((loss_real + loss_fake) / 2)
+        return dict(loss_d_real=loss_real.detach(), loss_d_fake=loss_fake.detach())
+
+    def _update_generator(self, batch: Batch, wrapper, iteration: int) -> dict:
+        network = getattr(self, self.generator_name)
+        seeds = self._train_seeds(len(batch.x), iteration, purpose=1)
+        with wrapper.optim_context(network):
+            samples = self._draw(network, batch, self.num_samples, seeds=seeds,
+                                 seed_device=batch.x.device)
+            moments = self.predictor.moments(batch.x) if self.predictor else None
+            losses = self.generator_losses(batch, samples, moments)
+        loss, logs = self.parse_losses(losses)
+        wrapper.update_params(loss)
+        del logs['loss']  # Of the generator alone: no name for it in the log.
+        with torch.no_grad():
+            if self.num_samples > 1:
+                logs['sample_std'] = samples.float().var(1).mean().sqrt()
+            if moments is not None:
+                logs['pred_std'] = self._variance(moments).mean().sqrt()
+        return logs
+
+    def generator_losses(self, batch: Batch, samples: Tensor,
+                         moments: Moments | None) -> dict:
+        """Terms of the generator's loss, by the name that the log shows.
+
+        Args:
+            batch: N inputs.
+            samples: (N, K, C, H, W).
+            moments: what the predictor says; needed by a proxy loss alone.
+        """
+        losses = {}
+        images = samples.flatten(0, 1)
+        if self.adversarial:
+            discriminator = _unwrapped(getattr(self, self.discriminator_name))
+            with _frozen(discriminator):
+                logits = self.judge(discriminator, batch, images, samples.shape[1])
+            losses['loss_gan_g'] = getattr(self, self.gan_loss_name)(
+                logits, True, is_disc=False)
+        if self.mr_loss is None:
+            losses.update(self.host_losses(batch, samples))
+        else:
+            is_proxy = isinstance(self.mr_loss, ProxyMRLoss)
+            target = moments if is_proxy else batch.y
+            losses['loss_mr'] = self.mr_loss(samples, target, batch.mask)
+        if self.rec_loss is not None:
+            losses['loss_rec'] = self.pixel_loss_of(self.rec_loss, batch, samples)
+        return losses
+
+    @staticmethod
+    def pixel_loss_of(loss: nn.Module, batch: Batch, samples: Tensor) -> Tensor:
+        """A pixel loss of MMagic, on every sample: (N, K, C, H, W) to a scalar."""
+        k = samples.shape[1]
+        weight = None if batch.mask is None else batch.mask.repeat_interleave(k, 0)
+        return loss(samples.flatten(0, 1), batch.y.repeat_interleave(k, 0), weight)
+
+    def init_weights(self) -> None:
+        super().init_weights()
+        if self.predictor is not None:
+            self.predictor.init_weights()
+
+    # -- validation and test -------------------------------------------------------
+
+    def val_step(self, data: dict) -> list:
+        """Draw samples in evaluation mode.
+
+        Returns:
+            A list of N ``DataSample``: ``samples`` (K, C, H, W), ``sample_mean``,
+            ``sample_var`` and, with a predictor, ``pred_mean``, ``pred_var`` (each
+            (C, H, W)), beside the host's own fields. All in the host's range (0..255,
+            BGR; variances in its square). The noise of an image depends on its file
+            name alone, so that numbers repeat.
+        """
+        data = self.data_preprocessor(data)
+        data_samples = data['data_samples']
+        batch = self.make_batch(data)
+        with self._eval_mode(), torch.no_grad():
+            outputs = data_samples.split()
+            seeds = [self._image_seed(i, s) for i, s in enumerate(outputs)]
+            samples = self.sample_batch(batch, seed=seeds).float()
+            moments = self.predictor.moments(batch.x) if self.predictor else None
+        for i, output in enumerate(outputs):
+            self._add_statistics(
+                output, samples[i],
+                moments and Moments(moments.center[i], self._variance(moments)[i]))
+        return outputs
+
+    def test_step(self, data: dict) -> list:
+        """Same as :meth:`val_step`."""
+        return self.val_step(data)
+
+    @contextmanager
+    def _eval_mode(self):
+        training = self.training
+        self.eval()
+        try:
+            yield
+        finally:
+            self.train(training)
+
+    @staticmethod
+    def _image_seed(index: int, data_sample: DataSample) -> int:
+        paths = sorted(v for k, v in data_sample.metainfo.items()
+                       if k.endswith('path') and isinstance(v, str))
+        name = '/'.join(paths[0].split('/')[-2:]) if paths else str(index)
+        return zlib.crc32(name.encode())
+
+    def _variance(self, moments: Moments) -> Tensor:
+        """Variance of the predicted distribution (Laplace: 2 b^2)."""
+        distribution = getattr(self.mr_loss, 'distribution', 'gaussian')
+        if distribution == 'laplace':
+            return 2 * moments.dispersion**2
+        return moments.dispersion
+
+    def _add_statistics(self, output: DataSample, samples: Tensor,
+                        predicted: Moments | None) -> None:
+        # Moments first: `destruct` clamps, in place where it can.
+        statistics = dict(samples=samples, sample_mean=samples.mean(0))
+        variances = dict(sample_var=samples.var(0)) if len(samples) > 1 else {}
+        if predicted is not None:
+            statistics['pred_mean'], variances['pred_var'] = predicted
+        fields = {k: self._to_host(v, output) for k, v in statistics.items()}
+        fields.update({k: self._variance_to_host(v, output)
+                       for k, v in variances.items()})
+        fields.update(self.host_fields(fields['samples'][0]))
+        output.set_tensor_data(fields)
+
+    def _to_host(self, image: Tensor, data_sample: DataSample) -> Tensor:
+        return self.data_preprocessor.destruct(image.clone(), data_sample,
+                                               self.image_key)
+
+    def _variance_to_host(self, variance: Tensor, data_sample: DataSample) -> Tensor:
+        # As `destruct`, for a square: scaled, in BGR, without padding, not clamped.
+        dp = self.data_preprocessor
+        if dp._enable_normalize:
+            variance = variance * dp.std.view(-1, 1, 1)**2
+        order = dp._parse_channel_order(f'{self.image_key}_output', variance,
+                                        data_sample)
+        variance, _ = dp._do_conversion(variance, order, 'BGR')
+        return dp._destruct_padding(variance, data_sample)
