@@ -1,0 +1,219 @@
+"""Pictures of many samples per input, in the rows of the paper's Figure 6.
+
+input | ground truth | predicted mean | sample mean | predicted variance |
+sample variance | samples ...
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+# Log dispersion, in the units of values in [-1, 1], that the colours span (paper).
+LOG_RANGE = (-6.0, 0.0)
+HEADINGS = ('input', 'ground truth', 'predicted mean', 'sample mean',
+            'predicted var.', 'sample var.')
+FIELDS = ('input', 'target', 'pred_mean', 'sample_mean', 'pred_var', 'sample_var')
+BACKGROUND, INK, EMPTY = (255, 255, 255), (30, 30, 30), (235, 235, 235)
+GAP = 4
+
+
+def collage(groups: Mapping[str, Sequence], num_samples: int = 8,
+            cell: int = 96, input_key: str | None = None,
+            target_key: str | None = None) -> np.ndarray:
+    """Draw one row per input, and one named group of rows per method.
+
+    Args:
+        groups: method name -> data samples as ``test_step`` returns them: ``samples``
+            (K,C,H,W), and where there are any ``sample_mean``, ``sample_var``,
+            ``pred_mean``, ``pred_var`` (C,H,W), 0..255 and BGR, variances in 255^2.
+            An empty name draws no title.
+        num_samples: samples shown; more than there are leaves the rest out.
+        cell: least side of a picture in pixels; smaller ones are enlarged by a whole
+            factor, pixel by pixel.
+        input_key: field of the input; None: found by ``picture_keys``.
+        target_key: field of the ground truth; None: likewise.
+
+    Returns:
+        RGB picture (H,W,3), uint8.
+
+    Raises:
+        ValueError: if there is nothing to draw, or a data sample has no ``samples``.
+
+    Example:
+        >>> import torch
+        >>> one = dict(img_label=torch.zeros(3, 8, 8), img_photo=torch.zeros(3, 8, 8),
+        ...            fake_photo=torch.zeros(3, 8, 8),
+        ...            samples=torch.rand(4, 3, 8, 8) * 255)
+        >>> collage({'GAN + MR2': [one]}, cell=16).dtype
+        dtype('uint8')
+    """
+    rows = {name: [_row(sample, num_samples, input_key, target_key)
+                   for sample in samples] for name, samples in groups.items()}
+    first = next((row for group in rows.values() for row in group), None)
+    if first is None:
+        raise ValueError('no data samples to draw: every group is empty')
+    side = next(p for p in first if p is not None).shape[:2]
+    factor = max(1, -(-cell // max(side)))
+    height, width = side[0] * factor, side[1] * factor
+
+    columns = max(len(row) for group in rows.values() for row in group)
+    headings = [*HEADINGS, *(f'sample {k + 1}' for k in range(columns - len(HEADINGS)))]
+    text = _Text(max(9, min(15, width // 8)))
+    line = text.height + 2 * GAP
+    tall = sum(len(group) * (height + GAP) + (line if name else 0)
+               for name, group in rows.items())
+    canvas = Image.new('RGB', (GAP + columns * (width + GAP), 2 * line + tall),
+                       BACKGROUND)
+    text.draw_on(canvas)
+
+    def left(column):
+        return GAP + column * (width + GAP)
+
+    for column, heading in enumerate(headings):
+        text.write(heading, left(column) + width // 2, line // 2, width)
+    top = line
+    for name, group in rows.items():
+        if name:
+            text.write(name, GAP, top + line // 2, anchor='lm')
+            top += line
+        for row in group:
+            for column in range(columns):
+                picture = row[column] if column < len(row) else None
+                box = (left(column), top, left(column) + width - 1, top + height - 1)
+                if picture is None:
+                    text.pen.rectangle(box, fill=EMPTY)
+                else:
+                    canvas.paste(Image.fromarray(picture).resize(
+                        (width, height), Image.Resampling.NEAREST), box[:2])
+            top += height + GAP
+    _legend(canvas, text, top, line)
+    return np.asarray(canvas)
+
+
+def log_dispersion_colours(var: np.ndarray, value_range: float = 255.0) -> np.ndarray:
+    """Colours of a variance picture: its log over ``LOG_RANGE``, dark to bright.
+
+    The channels' variances are averaged first, so that one number is shown a pixel.
+
+    Args:
+        var: variance (C,H,W) in squared units of a picture of ``value_range``.
+        value_range: width of the value range that ``var`` is in; the log is taken
+            in units of [-1, 1], as in the paper.
+
+    Returns:
+        RGB picture (H,W,3), uint8.
+
+    Example:
+        >>> one = np.full((3, 1, 1), 127.5 ** 2)  # variance 1 in [-1, 1]: the top
+        >>> bool((log_dispersion_colours(one) == colour_map()[255]).all())
+        True
+    """
+    low, high = LOG_RANGE
+    level = np.log(np.maximum(var.mean(0) / (value_range / 2) ** 2, 1e-12))
+    index = np.rint((level - low) / (high - low) * 255).clip(0, 255).astype(np.uint8)
+    return colour_map()[index]
+
+
+def colour_map() -> np.ndarray:
+    """The 256 colours for variances (256,3), uint8: matplotlib's 'inferno'."""
+    from matplotlib import colormaps  # slow to import, and light tools read this file
+
+    return (colormaps['inferno'](np.arange(256))[:, :3] * 255).round().astype(np.uint8)
+
+
+def picture_keys(sample) -> tuple[str, str]:
+    """Names of the fields that hold the input and the ground truth.
+
+    Translation: ``fake_photo`` names the target domain, so ``img_photo`` is the ground
+    truth and the other ``img_...`` the input. Otherwise MMagic's ``input``, ``gt_img``.
+
+    Example:
+        >>> picture_keys(dict(fake_photo=1, img_label=1, img_photo=1))
+        ('img_label', 'img_photo')
+    """
+    names = list(sample.keys())
+    for name in names:
+        if name.startswith('fake_') and f'img_{name[5:]}' in names:
+            target = f'img_{name[5:]}'
+            others = [n for n in names if n.startswith('img_') and n != target]
+            return (others[0] if others else 'input'), target
+    return 'input', 'gt_img'
+
+
+def save_picture(picture: np.ndarray, path: str | Path) -> None:
+    """Write an RGB picture (H,W,3), uint8, making the folder if there is none."""
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(picture).save(path)
+
+
+def _row(sample, num_samples, input_key, target_key):
+    """The pictures of one data sample, None where it has none."""
+    if sample.get('samples') is None:
+        raise ValueError(
+            "a data sample has no 'samples' (K,C,H,W) to draw, only "
+            f'{sorted(sample.keys())}: is the model one of MRPix2Pix, MRSRGAN, '
+            'MRGLInpaintor, and did the sample come from its test_step?')
+    found_input, found_target = picture_keys(sample)
+    names = dict(zip(FIELDS, (input_key or found_input, target_key or found_target,
+                              *FIELDS[2:]), strict=True))
+    pictures = [_picture(sample.get(names[field]), field.endswith('_var'))
+                for field in FIELDS]
+    samples = [_picture(s) for s in sample.get('samples')[:num_samples]]
+    pictures[0] = _enlarged(pictures[0], samples[0].shape[:2])
+    return pictures + samples
+
+
+def _picture(value, is_variance=False):
+    """BGR tensor or array (C,H,W), 0..255, to an RGB picture; a variance to colours."""
+    if value is None:
+        return None
+    if hasattr(value, 'detach'):
+        value = value.detach().float().cpu().numpy()
+    value = np.asarray(value, dtype=np.float64)
+    if is_variance:
+        return log_dispersion_colours(value)
+    if value.shape[0] == 1:
+        value = value.repeat(3, axis=0)
+    rgb = value[::-1].transpose(1, 2, 0)
+    return np.ascontiguousarray(np.rint(rgb).clip(0, 255).astype(np.uint8))
+
+
+def _enlarged(picture, size):
+    """A low-resolution input at the size of the output."""
+    if picture is None or picture.shape[:2] == size:
+        return picture
+    return np.asarray(Image.fromarray(picture).resize(
+        size[::-1], Image.Resampling.NEAREST))
+
+
+def _legend(canvas, text, top, line):
+    """The colour bar of the variances with its two ends."""
+    middle, bar = top + line // 2, 96
+    words = f'variances: log over values in [-1, 1]   {LOG_RANGE[0]:g}'
+    text.write(words, GAP, middle, anchor='lm')
+    start = GAP + text.width(words) + 2 * GAP
+    colours = Image.fromarray(colour_map()[None]).resize((bar, text.height))
+    canvas.paste(colours, (start, middle - text.height // 2))
+    text.write(f'{LOG_RANGE[1]:g}', start + bar + 2 * GAP, middle, anchor='lm')
+
+
+class _Text:
+    """Pillow's built-in font at one size."""
+
+    def __init__(self, size):
+        self.font = ImageFont.load_default(size)
+        box = self.font.getbbox('Ag')
+        self.height = int(box[3])
+
+    def draw_on(self, canvas):
+        self.pen = ImageDraw.Draw(canvas)
+
+    def width(self, words):
+        return int(self.font.getlength(words))
+
+    def write(self, words, x, y, room=None, anchor='mm'):
+        while room and words and self.width(words) > room:
+            words = words[:-1]
+        self.pen.text((x, y), words, fill=INK, font=self.font, anchor=anchor)
