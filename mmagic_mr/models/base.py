@@ -375,23 +375,30 @@ class MomentReconstruction:
 
     # -- validation and test -------------------------------------------------------
 
-    def val_step(self, data: dict) -> list:
+    def val_step(self, data: dict, num_samples: int | None = None,
+                 seed: int | None = None) -> list:
         """Draw samples in evaluation mode.
+
+        Args:
+            data: batch as the data loader gives it.
+            num_samples: K; None: ``eval_num_samples``.
+            seed: of the noise, the same for every image; None: see below.
 
         Returns:
             A list of N ``DataSample``: ``samples`` (K, C, H, W), ``sample_mean``,
             ``sample_var`` and, with a predictor, ``pred_mean``, ``pred_var`` (each
             (C, H, W)), beside the host's own fields. All in the host's range (0..255,
-            BGR; variances in its square). The noise of an image depends on its file
-            name alone, so that numbers repeat.
+            BGR; variances in its square). Without a seed, the noise of an image depends
+            on its file name alone, so that numbers repeat.
         """
         data = self.data_preprocessor(data)
         data_samples = data['data_samples']
         batch = self.make_batch(data)
         with self._eval_mode(), torch.no_grad():
             outputs = data_samples.split()
-            seeds = [self._image_seed(i, s) for i, s in enumerate(outputs)]
-            samples = self.sample_batch(batch, seed=seeds).float()
+            if seed is None:
+                seed = [self._image_seed(i, s) for i, s in enumerate(outputs)]
+            samples = self.sample_batch(batch, num_samples, seed=seed).float()
             moments = self.predictor.moments(batch.x) if self.predictor else None
         for i, output in enumerate(outputs):
             self._add_statistics(
