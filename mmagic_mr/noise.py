@@ -8,6 +8,7 @@ checkpoints load, with only the noise weights missing.
 Reference: Lee, Ha, Kim, "Harmonizing Maximum Likelihood with GANs for Multimodal
 Conditional Generation", ICLR 2019, appendix B (where the noise enters).
 """
+
 import difflib
 import re
 from contextlib import contextmanager
@@ -61,7 +62,8 @@ def draw_noise(noise_type: str, shape, generator=None, device=None) -> Tensor:
 def _pix2pix_sites(generator: nn.Module) -> dict:
     """The three innermost decoder convolutions: 1x1, 2x2, 4x4 at 256x256."""
     decoder = [
-        name for name, module in generator.named_modules()
+        name
+        for name, module in generator.named_modules()
         if isinstance(module, nn.ConvTranspose2d)
     ]
     return {f'{re.escape(name)}': 32 for name in decoder[:3]}
@@ -94,14 +96,20 @@ class NoiseInput(nn.Module):
     def __init__(self, conv: nn.Module, channels: int, noise_type: str, site: str):
         super().__init__()
         if conv.groups != 1:
-            raise ValueError(f'noise site {site!r} is a convolution with '
-                             f'{conv.groups} groups; only groups=1 can take noise')
+            raise ValueError(
+                f'noise site {site!r} is a convolution with '
+                f'{conv.groups} groups; only groups=1 can take noise'
+            )
         self.channels = channels
         self.noise_type = noise_type
         self.site = site
         geometry = dict(
-            stride=conv.stride, padding=conv.padding, dilation=conv.dilation,
-            bias=False, padding_mode=conv.padding_mode)
+            stride=conv.stride,
+            padding=conv.padding,
+            dilation=conv.dilation,
+            bias=False,
+            padding_mode=conv.padding_mode,
+        )
         if isinstance(conv, nn.ConvTranspose2d):
             kind, geometry['output_padding'] = nn.ConvTranspose2d, conv.output_padding
         else:
@@ -116,28 +124,34 @@ class NoiseInput(nn.Module):
 class _Draw:
     """One call of a generator: how many rows, and where its z comes from."""
 
-    def __init__(self, num_inputs, num_samples, z=None, seeds=None, seed_device=None,
-                 keep=None):
+    def __init__(
+        self, num_inputs, num_samples, z=None, seeds=None, seed_device=None, keep=None
+    ):
         self.num_inputs, self.num_samples = num_inputs, num_samples
         self.shared = SharedForward(num_inputs, num_samples)
         self.z = z
         self.keep = keep
-        self.generators = None if seeds is None else [
-            torch.Generator(seed_device).manual_seed(seed) for seed in seeds
-        ]
+        self.generators = (
+            None
+            if seeds is None
+            else [torch.Generator(seed_device).manual_seed(seed) for seed in seeds]
+        )
 
     def __call__(self, noise: NoiseInput, like: Tensor, size) -> Tensor:
         shape = (self.num_samples, noise.channels, *size)
         if self.z is not None:
             z = self._given(noise.site, shape)
         elif self.generators is not None:
-            z = torch.stack([
-                draw_noise(noise.noise_type, shape, g, g.device)
-                for g in self.generators
-            ])
+            z = torch.stack(
+                [
+                    draw_noise(noise.noise_type, shape, g, g.device)
+                    for g in self.generators
+                ]
+            )
         else:
-            z = draw_noise(noise.noise_type, (self.num_inputs, *shape),
-                           device=like.device)
+            z = draw_noise(
+                noise.noise_type, (self.num_inputs, *shape), device=like.device
+            )
         z = z.to(like.device)
         if self.keep is not None:
             self.keep[noise.site] = z
@@ -146,11 +160,14 @@ class _Draw:
     def _given(self, site, shape):
         expected = (self.num_inputs, *shape)
         if site not in self.z:
-            raise ValueError(f'z lacks the noise site {site!r}; it has '
-                             f'{sorted(self.z)}')
+            raise ValueError(
+                f'z lacks the noise site {site!r}; it has {sorted(self.z)}'
+            )
         if tuple(self.z[site].shape) != expected:
-            raise ValueError(f'z[{site!r}] has shape {tuple(self.z[site].shape)}, '
-                             f'expected (N, K, C, H, W) = {expected}')
+            raise ValueError(
+                f'z[{site!r}] has shape {tuple(self.z[site].shape)}, '
+                f'expected (N, K, C, H, W) = {expected}'
+            )
         return self.z[site]
 
 
@@ -189,15 +206,17 @@ def add_noise_sites(generator: nn.Module, noise) -> list:
     """
     if isinstance(noise, str):
         if noise not in PRESETS:
-            raise ValueError(f'unknown noise preset {noise!r}; presets are '
-                             f'{sorted(PRESETS)}, or give dict(sites={{...}})')
+            raise ValueError(
+                f'unknown noise preset {noise!r}; presets are '
+                f'{sorted(PRESETS)}, or give dict(sites={{...}})'
+            )
         noise = dict(sites=PRESETS[noise](generator))
     noise_type = noise.get('type', 'gaussian')
     if noise_type not in NOISE_TYPES:
-        raise ValueError(
-            f'noise type must be one of {NOISE_TYPES}, got {noise_type!r}')
+        raise ValueError(f'noise type must be one of {NOISE_TYPES}, got {noise_type!r}')
     convolutions = {
-        name: module for name, module in generator.named_modules()
+        name: module
+        for name, module in generator.named_modules()
         if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d))
     }
     sites = {}
@@ -207,7 +226,8 @@ def add_noise_sites(generator: nn.Module, noise) -> list:
             near = difflib.get_close_matches(pattern, convolutions, n=5, cutoff=0)
             raise ValueError(
                 f'noise site {pattern!r} matches no convolution of '
-                f'{type(generator).__name__}; near names are {near}')
+                f'{type(generator).__name__}; near names are {near}'
+            )
         for name in names:
             if name in sites:
                 raise ValueError(f'two noise patterns match the convolution {name!r}')

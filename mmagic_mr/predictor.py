@@ -1,4 +1,5 @@
 """The predictor of the conditional moments, trained by maximum likelihood."""
+
 from copy import deepcopy
 
 import torch
@@ -50,16 +51,19 @@ class MomentPredictor(BaseModule):
 
     def _output_convolution(self, head) -> nn.Module:
         convolutions = {
-            name: module for name, module in self.generator.named_modules()
+            name: module
+            for name, module in self.generator.named_modules()
             if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d))
         }
         if head is None:
             fewest = min(conv.out_channels for conv in convolutions.values())
             head = [n for n, c in convolutions.items() if c.out_channels == fewest][-1]
         if head not in convolutions:
-            raise ValueError(f'head {head!r} names no convolution of '
-                             f'{type(self.generator).__name__}; the last ones are '
-                             f'{list(convolutions)[-5:]}')
+            raise ValueError(
+                f'head {head!r} names no convolution of '
+                f'{type(self.generator).__name__}; the last ones are '
+                f'{list(convolutions)[-5:]}'
+            )
         self.head = head
         return convolutions[head]
 

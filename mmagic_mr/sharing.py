@@ -14,6 +14,7 @@ Values and gradients equal those of the input repeated K times, to rounding: bat
 normalisation sees the same mean and variance in both. (Its *running* variance uses
 N*H*W/(N*H*W - 1) instead of N*K*H*W/(N*K*H*W - 1) before the noise.)
 """
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -61,9 +62,12 @@ class SharedForward(TorchFunctionMode):
             dim = kwargs.get('dim', args[1] if len(args) > 1 else 0)
             if dim in (1, -3) and self._is_mixed(tensors):
                 return ChannelCat(tensors, self)
-        elif (self.num_samples > 1 and len(args) == 2
-              and getattr(func, '__name__', '') in _ARITHMETIC
-              and self._is_mixed(args)):
+        elif (
+            self.num_samples > 1
+            and len(args) == 2
+            and getattr(func, '__name__', '') in _ARITHMETIC
+            and self._is_mixed(args)
+        ):
             return self._broadcast(_ARITHMETIC[func.__name__], *args, **kwargs)
         return func(*args, **kwargs)
 
@@ -75,8 +79,10 @@ class SharedForward(TorchFunctionMode):
 
     def _broadcast(self, op, *tensors, **kwargs) -> Tensor:
         parts = [
-            t.unsqueeze(1) if t.shape[0] == self.num_inputs else t.unflatten(
-                0, (self.num_inputs, self.num_samples)) for t in tensors
+            t.unsqueeze(1)
+            if t.shape[0] == self.num_inputs
+            else t.unflatten(0, (self.num_inputs, self.num_samples))
+            for t in tensors
         ]
         return op(*parts, **kwargs).flatten(0, 1)
 
@@ -133,7 +139,7 @@ class ChannelCat:
     def __torch_function__(cls, func, types, args=(), kwargs=None):
         kwargs = kwargs or {}
         if func in _POINTWISE:
-            cat, *rest = args[:_POINTWISE[func]]
+            cat, *rest = args[: _POINTWISE[func]]
             # The parts belong to the rest of the network as well: never in place.
             kwargs.pop('inplace', None)
             return cls([func(p, *rest, **kwargs) for p in cat.parts], cat.forward)

@@ -1,4 +1,5 @@
 """Maximum-likelihood training of the predictor, before the generator's."""
+
 import math
 import os
 import time
@@ -53,23 +54,36 @@ class PredictorPretrainHook(Hook):
 
     priority = 'NORMAL'
 
-    def __init__(self, max_iters: int, val_interval: int, patience: int = 5,
-                 checkpoint: str | None = None, nll: dict | None = None,
-                 optim_wrapper: dict | None = None, log_interval: int = 50,
-                 predictor_only: bool = False):
-        sizes = dict(max_iters=max_iters, val_interval=val_interval, patience=patience,
-                     log_interval=log_interval)
+    def __init__(
+        self,
+        max_iters: int,
+        val_interval: int,
+        patience: int = 5,
+        checkpoint: str | None = None,
+        nll: dict | None = None,
+        optim_wrapper: dict | None = None,
+        log_interval: int = 50,
+        predictor_only: bool = False,
+    ):
+        sizes = dict(
+            max_iters=max_iters,
+            val_interval=val_interval,
+            patience=patience,
+            log_interval=log_interval,
+        )
         for name, value in sizes.items():
             if value < 1:
-                raise ValueError(f'PredictorPretrainHook: {name} must be at least 1, '
-                                 f'got {value}')
+                raise ValueError(
+                    f'PredictorPretrainHook: {name} must be at least 1, got {value}'
+                )
         self.max_iters = max_iters
         self.val_interval = val_interval
         self.patience = patience
         self.checkpoint = checkpoint
         self.nll = nll or {}
         self.optim_wrapper = optim_wrapper or dict(
-            type='OptimWrapper', optimizer=dict(type='Adam', lr=1e-4))
+            type='OptimWrapper', optimizer=dict(type='Adam', lr=1e-4)
+        )
         self.log_interval = log_interval
         self.predictor_only = predictor_only
 
@@ -77,8 +91,10 @@ class PredictorPretrainHook(Hook):
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         predictor = getattr(model, 'predictor', None)
         if predictor is None:
-            runner.logger.warning('PredictorPretrainHook: the model has no predictor '
-                                  '(its loss is no proxy one); nothing to train')
+            runner.logger.warning(
+                'PredictorPretrainHook: the model has no predictor '
+                '(its loss is no proxy one); nothing to train'
+            )
         elif bool(predictor.trained):
             runner.logger.info('predictor: trained already, by the loaded checkpoint')
         elif self.checkpoint is not None:
@@ -100,7 +116,8 @@ def _load(predictor, path) -> None:
         predictor.load_state_dict(state['state_dict'])
     except (KeyError, RuntimeError) as error:
         raise RuntimeError(
-            f'{path} does not fit the predictor of this config: {error}') from error
+            f'{path} does not fit the predictor of this config: {error}'
+        ) from error
     predictor.trained.fill_(True)
     predictor.freeze()
 
@@ -113,14 +130,16 @@ class _Pretraining:
         self.predictor = model.predictor
         self.folder = Path(runner.work_dir) / 'predictor'
         distribution = getattr(model.mr_loss, 'distribution', 'gaussian')
-        self.nll = MODELS.build({
-            'type': 'MomentNLLLoss', 'distribution': distribution, **hook.nll})
+        self.nll = MODELS.build(
+            {'type': 'MomentNLLLoss', 'distribution': distribution, **hook.nll}
+        )
         train = runner.train_loop.dataloader
         if runner.val_loop is None:
             raise ValueError(
                 'PredictorPretrainHook needs val_dataloader to know when the predictor '
                 'overfits; set it (with val_cfg and val_evaluator), or give '
-                'checkpoint=FILE of a trained predictor')
+                'checkpoint=FILE of a trained predictor'
+            )
         # One seed for all ranks: the samplers share the data out.
         self.seed = torch.initial_seed() % 2**32
         if dist.is_distributed():
@@ -128,23 +147,36 @@ class _Pretraining:
             dist.broadcast_object_list(seeds)
             self.seed = seeds[0]
         self.train_loader = self._loader(
-            train, InfiniteSampler(train.dataset, shuffle=True, seed=self.seed))
-        val = runner.val_loop.dataloader
+            train, InfiniteSampler(train.dataset, shuffle=True, seed=self.seed)
+        )
+        # MMagic's MultiValLoop has a list of loaders: the first is validated on.
+        val = getattr(runner.val_loop, 'dataloaders', None)
+        val = val[0] if val else runner.val_loop.dataloader
         self.val_loader = self._loader(
-            val, DefaultSampler(val.dataset, shuffle=False, round_up=False))
+            val, DefaultSampler(val.dataset, shuffle=False, round_up=False)
+        )
         self.iter = 0
         self.best_nll = float('inf')
         self.best_iter = 0
         self.finished = False
 
     def _loader(self, like: DataLoader, sampler) -> DataLoader:
-        init = partial(worker_init_fn, num_workers=like.num_workers,
-                       rank=dist.get_rank(), seed=self.seed)
+        init = partial(
+            worker_init_fn,
+            num_workers=like.num_workers,
+            rank=dist.get_rank(),
+            seed=self.seed,
+        )
         return DataLoader(
-            like.dataset, batch_size=like.batch_size, sampler=sampler,
-            num_workers=like.num_workers, collate_fn=like.collate_fn,
-            pin_memory=like.pin_memory, worker_init_fn=init,
-            persistent_workers=like.num_workers > 0)
+            like.dataset,
+            batch_size=like.batch_size,
+            sampler=sampler,
+            num_workers=like.num_workers,
+            collate_fn=like.collate_fn,
+            pin_memory=like.pin_memory,
+            worker_init_fn=init,
+            persistent_workers=like.num_workers > 0,
+        )
 
     def run(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -172,13 +204,19 @@ class _Pretraining:
             loss = self._step(network, next(batches))
             self.iter += 1
             if self.iter % self.hook.log_interval == 0:
-                left = (time.time() - start) / (self.iter - first) * (
-                    self.hook.max_iters - self.iter)
-                self._log(f'nll: {float(loss):.4f}  at most '
-                          f'{timedelta(seconds=int(left))} left')
+                left = (
+                    (time.time() - start)
+                    / (self.iter - first)
+                    * (self.hook.max_iters - self.iter)
+                )
+                self._log(
+                    f'nll: {float(loss):.4f}  at most '
+                    f'{timedelta(seconds=int(left))} left'
+                )
                 self._scalar('nll', float(loss))
             if self.iter % self.hook.val_interval == 0 or (
-                    self.iter == self.hook.max_iters):
+                self.iter == self.hook.max_iters
+            ):
                 self._validate()
 
     def _step(self, network, data):
@@ -186,7 +224,7 @@ class _Pretraining:
         with self.optim.optim_context(network):
             center, log_dispersion = network(batch.x)
             loss = self.nll(center, log_dispersion, batch.y, batch.mask)
-        self._check_finite(loss)
+        self._check_finite(loss.detach())
         self.optim.update_params(loss)
         return loss.detach()
 
@@ -194,15 +232,18 @@ class _Pretraining:
         if not math.isfinite(nll):
             raise RuntimeError(
                 f"the predictor's NLL is {float(nll)} at iteration {self.iter}: lower "
-                'the learning rate, or set nll=dict(min_noise=...)')
+                'the learning rate, or set nll=dict(min_noise=...)'
+            )
 
     def _distributed(self):
         if not dist.is_distributed():
             return self.predictor
         device = next(self.predictor.parameters()).device
         return DistributedDataParallel(
-            self.predictor, broadcast_buffers=False,
-            device_ids=[device.index] if device.type == 'cuda' else None)
+            self.predictor,
+            broadcast_buffers=False,
+            device_ids=[device.index] if device.type == 'cuda' else None,
+        )
 
     @torch.no_grad()
     def _validate(self) -> None:
@@ -220,19 +261,26 @@ class _Pretraining:
         improved = nll < self.best_nll
         if improved:
             self.best_nll, self.best_iter = nll, self.iter
-        patience_over = (self.iter - self.best_iter
-                         >= self.hook.patience * self.hook.val_interval)
+        patience_over = (
+            self.iter - self.best_iter >= self.hook.patience * self.hook.val_interval
+        )
         self.finished = patience_over or self.iter >= self.hook.max_iters
-        self._log(f'validation nll: {nll:.4f} on {int(total[1])} images  '
-                  f'best: {self.best_nll:.4f} at {self.best_iter}')
+        self._log(
+            f'validation nll: {nll:.4f} on {int(total[1])} images  '
+            f'best: {self.best_nll:.4f} at {self.best_iter}'
+        )
         self._scalar('val_nll', nll)
         if patience_over:
             self._log(f'no lower NLL in {self.hook.patience} validations: it overfits')
         if improved:
             self._save('best.pth', nll=nll)
-        self._save('last.pth', optim_wrapper=self.optim.state_dict(),
-                   best_nll=self.best_nll, best_iter=self.best_iter,
-                   finished=self.finished)
+        self._save(
+            'last.pth',
+            optim_wrapper=self.optim.state_dict(),
+            best_nll=self.best_nll,
+            best_iter=self.best_iter,
+            finished=self.finished,
+        )
 
     @dist.master_only
     def _save(self, name: str, **extra) -> None:
@@ -250,8 +298,10 @@ class _Pretraining:
             self.predictor.load_state_dict(state['state_dict'])
             self.optim.load_state_dict(state['optim_wrapper'])
         except (ValueError, RuntimeError) as error:
-            raise RuntimeError(f'cannot resume the pretraining from {path}: it is of '
-                               f'another config ({error})') from error
+            raise RuntimeError(
+                f'cannot resume the pretraining from {path}: it is of '
+                f'another config ({error})'
+            ) from error
         self.iter = state['iter']
         self.best_nll, self.best_iter = state['best_nll'], state['best_iter']
         self.finished = state['finished']
@@ -259,7 +309,8 @@ class _Pretraining:
 
     def _log(self, message: str) -> None:
         self.runner.logger.info(
-            f'predictor [{self.iter}/{self.hook.max_iters}] {message}')
+            f'predictor [{self.iter}/{self.hook.max_iters}] {message}'
+        )
 
     @dist.master_only
     def _scalar(self, name: str, value: float) -> None:

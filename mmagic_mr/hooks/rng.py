@@ -1,4 +1,5 @@
 """Work that leaves no trace in the random number generators."""
+
 import random
 from contextlib import contextmanager
 

@@ -1,4 +1,5 @@
 """What the three hosts have in common: sampling, moment losses, training steps."""
+
 import zlib
 from contextlib import contextmanager
 from copy import deepcopy
@@ -29,6 +30,7 @@ class Batch:
         mask: (N, 1, H, W), 1 where the loss counts; None: everywhere.
         box: (N, 4) integers, what the discriminator looks at closely (inpainting).
     """
+
     x: Tensor
     y: Tensor
     mask: Tensor | None = None
@@ -93,14 +95,26 @@ class MomentReconstruction:
     gan_loss_name = 'gan_loss'
     image_key = 'img'  # data field in whose range the generator's output is
 
-    def __init__(self, *, noise=None, num_samples: int = 10,
-                 eval_num_samples: int | None = None,
-                 gen_batch_size: int | None = None, gen_updates_per_disc: int = 1,
-                 mr_loss: dict | None = None, predictor: dict | None = None,
-                 rec_loss: dict | None = None, whiten: dict | None = None, **host):
+    def __init__(
+        self,
+        *,
+        noise=None,
+        num_samples: int = 10,
+        eval_num_samples: int | None = None,
+        gen_batch_size: int | None = None,
+        gen_updates_per_disc: int = 1,
+        mr_loss: dict | None = None,
+        predictor: dict | None = None,
+        rec_loss: dict | None = None,
+        whiten: dict | None = None,
+        **host,
+    ):
         sizes = dict(
-            num_samples=num_samples, eval_num_samples=eval_num_samples,
-            gen_batch_size=gen_batch_size, gen_updates_per_disc=gen_updates_per_disc)
+            num_samples=num_samples,
+            eval_num_samples=eval_num_samples,
+            gen_batch_size=gen_batch_size,
+            gen_updates_per_disc=gen_updates_per_disc,
+        )
         for name, value in sizes.items():
             if value is not None and value < 1:
                 raise ValueError(f'{name} must be at least 1, got {value}')
@@ -110,7 +124,9 @@ class MomentReconstruction:
             print_log(
                 f'{type(self).__name__}: {mr_loss["type"]} replaces '
                 f'{", ".join(replaced) or "no reconstruction term"}'
-                ' (rec_loss= adds one beside it)', 'current')
+                ' (rec_loss= adds one beside it)',
+                'current',
+            )
         generator = deepcopy(host[self.generator_arg])
         super().__init__(**host)
         self.num_samples = num_samples
@@ -124,20 +140,24 @@ class MomentReconstruction:
                 self.noise_sites = add_noise_sites(network, noise)
         if predictor is None and isinstance(self.mr_loss, ProxyMRLoss):
             predictor = dict(type='MomentPredictor')
-        self.predictor = MODELS.build({'generator': generator, **predictor}
-                                      ) if predictor else None
+        self.predictor = (
+            MODELS.build({'generator': generator, **predictor}) if predictor else None
+        )
         self._set_whitening(whiten)
         self._predictor_checked = False
 
     @staticmethod
     def _check_moment_loss(mr_loss, noise, num_samples):
         if noise is None:
-            raise ValueError('mr_loss needs noise: without it the K samples are the '
-                             "same; set noise='pix2pix' (or another preset), or "
-                             'dict(sites={...})')
+            raise ValueError(
+                'mr_loss needs noise: without it the K samples are the '
+                "same; set noise='pix2pix' (or another preset), or "
+                'dict(sites={...})'
+            )
         if mr_loss.get('order', 2) == 2 and num_samples < 2:
-            raise ValueError('mr_loss of order 2 needs num_samples (K) >= 2, got '
-                             f'{num_samples}')
+            raise ValueError(
+                f'mr_loss of order 2 needs num_samples (K) >= 2, got {num_samples}'
+            )
 
     def _set_whitening(self, whiten):
         if whiten is None:
@@ -187,8 +207,9 @@ class MomentReconstruction:
         """What is shown and judged: (N, K, C, H, W) to the same."""
         return samples
 
-    def judge(self, network: nn.Module, batch: Batch, images: Tensor,
-              num_samples: int) -> Tensor:
+    def judge(
+        self, network: nn.Module, batch: Batch, images: Tensor, num_samples: int
+    ) -> Tensor:
         """Logits of the discriminator for (N*K, C, H, W) images."""
         return network(images)
 
@@ -208,8 +229,14 @@ class MomentReconstruction:
             rows = shared.expand(self.generate(network, batch))
         return self.compose(batch, rows.unflatten(0, (n, num_samples)))
 
-    def sample(self, x: Tensor, num_samples: int | None = None, z: dict | None = None,
-               seed=None, keep: dict | None = None) -> Tensor:
+    def sample(
+        self,
+        x: Tensor,
+        num_samples: int | None = None,
+        z: dict | None = None,
+        seed=None,
+        keep: dict | None = None,
+    ) -> Tensor:
         """Draw K samples for each input.
 
         Args:
@@ -232,10 +259,12 @@ class MomentReconstruction:
             x (N, C, H, W) to (N, K, C', H', W').
         """
         return self.sample_batch(
-            Batch(self.whiten(x), None), num_samples, z=z, seed=seed, keep=keep)
+            Batch(self.whiten(x), None), num_samples, z=z, seed=seed, keep=keep
+        )
 
-    def sample_batch(self, batch: Batch, num_samples: int | None = None, z=None,
-                     seed=None, keep=None) -> Tensor:
+    def sample_batch(
+        self, batch: Batch, num_samples: int | None = None, z=None, seed=None, keep=None
+    ) -> Tensor:
         """:meth:`sample` for what :meth:`make_batch` makes."""
         if z is not None and seed is not None:
             raise ValueError('give z or seed, not both')
@@ -244,8 +273,15 @@ class MomentReconstruction:
         if seeds is not None and len(seeds) != n:
             raise ValueError(f'{len(seeds)} seeds for {n} inputs')
         network = _unwrapped(getattr(self, self.generator_name))
-        return self._draw(network, batch, num_samples or self.eval_num_samples, z=z,
-                          seeds=seeds, seed_device='cpu', keep=keep)
+        return self._draw(
+            network,
+            batch,
+            num_samples or self.eval_num_samples,
+            z=z,
+            seeds=seeds,
+            seed_device='cpu',
+            keep=keep,
+        )
 
     def predict_moments(self, x: Tensor) -> Moments | None:
         """The predictor's center and dispersion; None without a predictor.
@@ -270,8 +306,11 @@ class MomentReconstruction:
                 logs.update(self._update_discriminator(batch, wrapper, iteration))
         if self.is_generator_turn(iteration):
             wrapper = optim_wrapper[self.generator_name]
-            logs.update(self._update_generator(
-                batch.first(self.gen_batch_size), wrapper, iteration))
+            logs.update(
+                self._update_generator(
+                    batch.first(self.gen_batch_size), wrapper, iteration
+                )
+            )
         return logs
 
     @property
@@ -292,7 +331,8 @@ class MomentReconstruction:
                 'the predictor was never trained, and the loss compares with what it '
                 'says: add dict(type="PredictorPretrainHook", max_iters=..., '
                 'val_interval=..., patience=...) to custom_hooks, or give the hook '
-                'checkpoint=FILE of one that is')
+                'checkpoint=FILE of one that is'
+            )
         self._predictor_checked = True
 
     def _train_seeds(self, n: int, iteration: int, purpose: int) -> list[int]:
@@ -300,7 +340,7 @@ class MomentReconstruction:
         # global batch: a resumed run draws what an uninterrupted one would have.
         entropy = np.random.SeedSequence((torch.initial_seed(), iteration, purpose))
         words = entropy.generate_state(n * get_world_size(), np.uint64)
-        return words[n * get_rank():n * (get_rank() + 1)].tolist()
+        return words[n * get_rank() : n * (get_rank() + 1)].tolist()
 
     def _update_discriminator(self, batch: Batch, wrapper, iteration: int) -> dict:
         network = getattr(self, self.discriminator_name)
@@ -309,8 +349,9 @@ class MomentReconstruction:
         with wrapper.optim_context(network):
             with torch.no_grad():
                 seeds = self._train_seeds(len(batch.x), iteration, purpose=0)
-                fake = self._draw(generator, batch, 1, seeds=seeds,
-                                  seed_device=batch.x.device).flatten(0, 1)
+                fake = self._draw(
+                    generator, batch, 1, seeds=seeds, seed_device=batch.x.device
+                ).flatten(0, 1)
             loss_fake = gan_loss(self.judge(network, batch, fake, 1), False, True)
             loss_real = gan_loss(self.judge(network, batch, batch.y, 1), True, True)
         wrapper.update_params((loss_real + loss_fake) / 2)
@@ -320,8 +361,13 @@ class MomentReconstruction:
         network = getattr(self, self.generator_name)
         seeds = self._train_seeds(len(batch.x), iteration, purpose=1)
         with wrapper.optim_context(network):
-            samples = self._draw(network, batch, self.num_samples, seeds=seeds,
-                                 seed_device=batch.x.device)
+            samples = self._draw(
+                network,
+                batch,
+                self.num_samples,
+                seeds=seeds,
+                seed_device=batch.x.device,
+            )
             moments = self.predictor.moments(batch.x) if self.predictor else None
             losses = self.generator_losses(batch, samples, moments)
         loss, logs = self.parse_losses(losses)
@@ -334,8 +380,9 @@ class MomentReconstruction:
                 logs['pred_std'] = self._variance(moments).mean().sqrt()
         return logs
 
-    def generator_losses(self, batch: Batch, samples: Tensor,
-                         moments: Moments | None) -> dict:
+    def generator_losses(
+        self, batch: Batch, samples: Tensor, moments: Moments | None
+    ) -> dict:
         """Terms of the generator's loss, by the name that the log shows.
 
         Args:
@@ -350,7 +397,8 @@ class MomentReconstruction:
             with _frozen(discriminator):
                 logits = self.judge(discriminator, batch, images, samples.shape[1])
             losses['loss_gan_g'] = getattr(self, self.gan_loss_name)(
-                logits, True, is_disc=False)
+                logits, True, is_disc=False
+            )
         if self.mr_loss is None:
             losses.update(self.host_losses(batch, samples))
         else:
@@ -375,8 +423,9 @@ class MomentReconstruction:
 
     # -- validation and test -------------------------------------------------------
 
-    def val_step(self, data: dict, num_samples: int | None = None,
-                 seed: int | None = None) -> list:
+    def val_step(
+        self, data: dict, num_samples: int | None = None, seed: int | None = None
+    ) -> list:
         """Draw samples in evaluation mode.
 
         Args:
@@ -402,8 +451,10 @@ class MomentReconstruction:
             moments = self.predictor.moments(batch.x) if self.predictor else None
         for i, output in enumerate(outputs):
             self._add_statistics(
-                output, samples[i],
-                moments and Moments(moments.center[i], self._variance(moments)[i]))
+                output,
+                samples[i],
+                moments and Moments(moments.center[i], self._variance(moments)[i]),
+            )
         return outputs
 
     def test_step(self, data: dict) -> list:
@@ -421,8 +472,11 @@ class MomentReconstruction:
 
     @staticmethod
     def _image_seed(index: int, data_sample: DataSample) -> int:
-        paths = sorted(v for k, v in data_sample.metainfo.items()
-                       if k.endswith('path') and isinstance(v, str))
+        paths = sorted(
+            v
+            for k, v in data_sample.metainfo.items()
+            if k.endswith('path') and isinstance(v, str)
+        )
         name = '/'.join(paths[0].split('/')[-2:]) if paths else str(index)
         return zlib.crc32(name.encode())
 
@@ -433,29 +487,33 @@ class MomentReconstruction:
             return 2 * moments.dispersion**2
         return moments.dispersion
 
-    def _add_statistics(self, output: DataSample, samples: Tensor,
-                        predicted: Moments | None) -> None:
+    def _add_statistics(
+        self, output: DataSample, samples: Tensor, predicted: Moments | None
+    ) -> None:
         # Moments first: `destruct` clamps, in place where it can.
         statistics = dict(samples=samples, sample_mean=samples.mean(0))
         variances = dict(sample_var=samples.var(0)) if len(samples) > 1 else {}
         if predicted is not None:
             statistics['pred_mean'], variances['pred_var'] = predicted
         fields = {k: self._to_host(v, output) for k, v in statistics.items()}
-        fields.update({k: self._variance_to_host(v, output)
-                       for k, v in variances.items()})
+        fields.update(
+            {k: self._variance_to_host(v, output) for k, v in variances.items()}
+        )
         fields.update(self.host_fields(fields['samples'][0]))
         output.set_tensor_data(fields)
 
     def _to_host(self, image: Tensor, data_sample: DataSample) -> Tensor:
-        return self.data_preprocessor.destruct(image.clone(), data_sample,
-                                               self.image_key)
+        return self.data_preprocessor.destruct(
+            image.clone(), data_sample, self.image_key
+        )
 
     def _variance_to_host(self, variance: Tensor, data_sample: DataSample) -> Tensor:
         # As `destruct`, for a square: scaled, in BGR, without padding, not clamped.
         dp = self.data_preprocessor
         if dp._enable_normalize:
-            variance = variance * dp.std.view(-1, 1, 1)**2
-        order = dp._parse_channel_order(f'{self.image_key}_output', variance,
-                                        data_sample)
+            variance = variance * dp.std.view(-1, 1, 1) ** 2
+        order = dp._parse_channel_order(
+            f'{self.image_key}_output', variance, data_sample
+        )
         variance, _ = dp._do_conversion(variance, order, 'BGR')
         return dp._destruct_padding(variance, data_sample)

@@ -1,4 +1,5 @@
 """Pix2Pix that draws many samples."""
+
 import torch
 from mmagic.models.editors import Pix2Pix
 from mmagic.registry import MODELS
@@ -34,20 +35,22 @@ class MRPix2Pix(MomentReconstruction, Pix2Pix):
         Isola et al., "Image-to-Image Translation with Conditional Adversarial
         Networks", CVPR 2017; Lee et al., ICLR 2019.
     """
+
     generator_name = 'generators'
     discriminator_name = 'discriminators'
 
     def __init__(self, *, gan_loss: dict | None = None, **kwargs):
         super().__init__(**kwargs)
         gan_loss = gan_loss or {}
-        self.gan_loss = MODELS.build({
-            'type': 'GANLoss', 'gan_type': 'vanilla', **gan_loss})
+        self.gan_loss = MODELS.build(
+            {'type': 'GANLoss', 'gan_type': 'vanilla', **gan_loss}
+        )
         self.pixel_loss = MODELS.build(dict(type='L1Loss'))
         self.generators = DomainNetworks(self.generators)
         if self.discriminators is not None:
             self.discriminators = DomainNetworks(self.discriminators)
         self.target_domain = self._default_domain
-        self.source_domain, = self.get_other_domains(self.target_domain)
+        (self.source_domain,) = self.get_other_domains(self.target_domain)
 
     @property
     def image_key(self) -> str:
@@ -64,20 +67,24 @@ class MRPix2Pix(MomentReconstruction, Pix2Pix):
 
     def make_batch(self, data: dict) -> Batch:
         inputs = data['inputs']
-        return Batch(self.whiten(inputs[f'img_{self.source_domain}']),
-                     inputs[f'img_{self.target_domain}'])
+        return Batch(
+            self.whiten(inputs[f'img_{self.source_domain}']),
+            inputs[f'img_{self.target_domain}'],
+        )
 
     def generate(self, network: nn.Module, batch: Batch) -> Tensor:
         return network(batch.x, domain=self.target_domain)
 
-    def judge(self, network: nn.Module, batch: Batch, images: Tensor,
-              num_samples: int) -> Tensor:
+    def judge(
+        self, network: nn.Module, batch: Batch, images: Tensor, num_samples: int
+    ) -> Tensor:
         with SharedForward(len(batch.x), num_samples):
             return network(torch.cat([batch.x, images], 1), domain=self.target_domain)
 
     def is_generator_turn(self, iteration: int) -> bool:
-        return ((iteration + 1) % self.discriminator_steps == 0
-                and iteration >= self.disc_init_steps)
+        return (
+            iteration + 1
+        ) % self.discriminator_steps == 0 and iteration >= self.disc_init_steps
 
     def host_losses(self, batch: Batch, samples: Tensor) -> dict:
         if not self.pixel_loss_weight:
