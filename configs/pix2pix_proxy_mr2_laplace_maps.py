@@ -4,4 +4,4 @@ model = dict(
     mr_loss=dict(type='ProxyMRLoss', distribution='laplace', order=2, loss_weight=10.0),
     predictor=dict(type='MomentPredictor'),
 )
-custom_hooks = [_base_.predictor_hook_laplace, *_base_.custom_hooks]
+custom_hooks = [_base_.predictor_hook, *_base_.custom_hooks]

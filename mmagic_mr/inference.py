@@ -96,3 +96,68 @@ def load_model(cfg, checkpoint: str, device: str = 'cpu') -> nn.Module:
     load_weights(model, checkpoint)
     model.cfg = cfg
     return model.to(device).eval()
+
+
+def sample_image(model: nn.Module, path: str, num_samples: int, seed: int, pair=False):
+    """Draws samples for one image file, preprocessed as in validation.
+
+    Args:
+        model: From `load_model`.
+        path: The condition; or, with ``pair``, a file of the data set: ground truth
+            left, condition right.
+        num_samples: K.
+        seed: The same seed and image give the same samples.
+        pair: What ``path`` is.
+
+    Returns:
+        A data sample as ``test_step`` gives it: ``samples`` (K,C,H,W), ``sample_mean``,
+        ``sample_var``, ``pred_mean``, ``pred_var``, in 0..255 and BGR, the condition
+        and, with ``pair``, the ground truth.
+
+    Raises:
+        ValueError: the file is no image, or its size does not fit the network.
+    """
+    import mmcv
+    from mmengine.dataset import Compose, pseudo_collate
+
+    load, *transforms = Compose(model.cfg.test_dataloader.dataset.pipeline).transforms
+    image = mmcv.imread(path, flag=load.color_type, channel_order=load.channel_order)
+    if image is None:
+        raise ValueError(f'{path} is not a readable image')
+    if pair and image.shape[1] % 2:
+        raise ValueError(
+            f'{path} is {image.shape[1]} pixels wide: a pair of two images side by '
+            'side has an even width'
+        )
+    half = image.shape[1] // 2
+    # Without a pair the condition also stands in for the ground truth, which the
+    # pipeline asks for and sampling does not read
+    target, source = (image[:, :half], image[:, half:]) if pair else (image, image)
+    results = {
+        f'img_{model.target_domain}': target,
+        f'img_{model.source_domain}': source,
+        'pair_path': str(path),
+    }
+    for transform in transforms:
+        results = transform(results)
+    _check_size(model, path, results['inputs'][f'img_{model.source_domain}'])
+    (output,) = model.val_step(pseudo_collate([results]), num_samples, seed)
+    if not pair:
+        del output[f'img_{model.target_domain}']
+    return output.to('cpu')
+
+
+def _check_size(model, path, image):
+    multiple = 2 ** model.cfg.model.generator.get('num_down', 0)
+    height, width = image.shape[-2:]
+    if height % multiple or width % multiple:
+        raise ValueError(
+            f'{path} is {width}x{height}, and the network needs sides that are '
+            f'multiples of {multiple}: resize it'
+        )
+
+
+def to_rgb(images: torch.Tensor):
+    """Images (...,C,H,W) in 0..255, BGR, as a uint8 RGB array (...,H,W,C)."""
+    rounded = images.round().clamp(0, 255).byte().flip(-3)
+    return rounded.movedim(-3, -1).numpy()

@@ -41,6 +41,17 @@ def enable_amp(cfg):
             wrapper.update(type='AmpOptimWrapper', loss_scale='dynamic')
 
 
+def stop_after_predictor(cfg):
+    """Ends the run when the predictor is trained."""
+    hooks = [h for h in cfg.custom_hooks if h['type'] == 'PredictorPretrainHook']
+    if not hooks:
+        raise ValueError(
+            f'--predictor-only: {cfg.filename} has no PredictorPretrainHook (its loss '
+            'is no proxy one)'
+        )
+    hooks[0].predictor_only = True
+
+
 def main():
     args = parse_args()
     cfg = cli.read_config(args, CONFIGS)
@@ -52,6 +63,8 @@ def main():
             cfg.load_from = args.resume
     if args.amp:
         enable_amp(cfg)
+    if args.predictor_only:
+        stop_after_predictor(cfg)
 
     cli.import_modules(cfg)
     import torch
@@ -60,14 +73,8 @@ def main():
     if args.amp and not torch.cuda.is_available():
         raise ValueError('--amp: mixed precision needs a GPU, and none was found')
     runner = Runner.from_cfg(cfg)
-    if args.predictor_only:
-        from mmagic_mr.hooks.predictor_pretrain import pretrain_predictor
-
-        path = pretrain_predictor(runner)
-        runner.logger.info(f'The predictor is trained: {path}')
-    else:
-        runner.train()
-        runner.logger.info(f'Checkpoints and logs: {runner.work_dir}')
+    runner.train()
+    runner.logger.info(f'Checkpoints and logs: {runner.work_dir}')
 
 
 if __name__ == '__main__':

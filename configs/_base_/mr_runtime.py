@@ -28,19 +28,15 @@ custom_hooks = [
     dict(type='SampleCollapseHook'),
 ]
 
-# For proxy losses only, whose configs put one of these first in custom_hooks (so that
+# For proxy losses only, whose configs put it first in custom_hooks (so that
 # --cfg-options reaches it as custom_hooks.0). The paper trains P until it overfits: the
 # patience ends it, max_iters is a safety net. Order 2 serves proxy MR1 too, as in the
-# authors' code: of such a P only the center is used
+# authors' code: of such a P only the center is used. The distribution is mr_loss's
 predictor_hook = dict(
     type='PredictorPretrainHook',
     max_iters=50000,
     val_interval=500,
     patience=10,
-    nll=dict(type='MomentNLLLoss', distribution='gaussian', order=2),
+    nll=dict(type='MomentNLLLoss', order=2),
     optim_wrapper=mr_optim_wrapper,
-)
-predictor_hook_laplace = dict(
-    predictor_hook,
-    nll=dict(type='MomentNLLLoss', distribution='laplace', order=2),
 )

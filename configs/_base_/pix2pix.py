@@ -13,6 +13,7 @@ model = dict(
     noise='pix2pix',
     # D and P see the batch of 16; G the first 8 of it, 10 samples each
     num_samples=10,
+    eval_num_samples=10,
     gen_batch_size=8,
     gen_updates_per_disc=1,
 )
