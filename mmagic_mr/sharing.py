@@ -156,7 +156,7 @@ class ChannelCat:
         channels = [part.shape[1] for part in cat.parts]
         weights = weight.split(channels, dim=_CONVOLUTIONS[conv])
         total = conv(cat.parts[0], weights[0], bias, *args, **kwargs)
-        for part, w in zip(cat.parts[1:], weights[1:]):
+        for part, w in zip(cat.parts[1:], weights[1:], strict=True):
             output = conv(part, w, None, *args, **kwargs)
             total = cat.forward.add(total, output)
         return total

@@ -67,7 +67,7 @@ class MomentReconstruction:
     ``gen_updates_per_disc`` updates, one of the discriminator with the whole batch.
 
     Args:
-        noise: where z enters the generator; see :func:`mmagic_mr.noise.add_noise_sites`.
+        noise: where z enters; see :func:`mmagic_mr.noise.add_noise_sites`.
         num_samples: K, samples per input in the generator's update.
         eval_num_samples: K in validation and test; None: ``num_samples``.
         gen_batch_size: inputs of the batch that the generator's update uses; None: all.
