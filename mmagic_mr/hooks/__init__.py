@@ -1,3 +1,5 @@
+from .collage import CollageHook
+from .collapse import SampleCollapseHook
 from .predictor_pretrain import PredictorPretrainHook
 
-__all__ = ['PredictorPretrainHook']
+__all__ = ['CollageHook', 'PredictorPretrainHook', 'SampleCollapseHook']
