@@ -7,21 +7,25 @@ Everything here is computed in float32 (float64 stays): the inputs are cast firs
 no matrix product follows, so that autocast has nothing to lower.
 """
 
-from typing import NamedTuple, Optional
+import math
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from mmagic_mr._laplace import laplace_constants
+from mmagic_mr._laplace import Constant, laplace_constants
 
 DISTRIBUTIONS = ('gaussian', 'laplace')
 ORDERS = (1, 2)
 ESTIMATORS = ('paper', 'unbiased')
 
-# MR2 divides by the sample variance, which is 0 where the samples agree. Below this
-# variance (a standard deviation of 0.4 grey levels of 255 for images in [-1, 1]) the
-# loss is evaluated at the floor. The gradient still passes, see `_floor`.
-VARIANCE_FLOOR = 1e-5
+# Order 2 divides by a variance, which is 0 where the samples agree, and which nothing
+# keeps from 0 where the data are constant. Below these variances the loss is evaluated
+# at the floor, see `_floor`; above, nothing changes. That of the samples (a standard
+# deviation of 0.4 grey levels of 255 for images in [-1, 1]) also keeps the gradients
+# within float16, from 900 elements a batch on; the other one is the authors'.
+SAMPLE_VARIANCE_FLOOR = 1e-5
+PREDICTED_VARIANCE_FLOOR = 1e-9
 
 
 class Moments(NamedTuple):
@@ -78,11 +82,12 @@ def sample_moments(
     ``torch.median``. 'unbiased' takes the mid-point one and divides the deviation by
     its expectation for K samples of a Laplace distribution of scale 1.
 
-    The gradient of the median is spread evenly over the samples (appendix A).
+    The gradient of the median as a center is spread evenly over the samples
+    (appendix A), 1/K each.
 
     Args:
-        samples: K samples per input, in any units. One sample has no dispersion: NaN
-            for a Gaussian (as ``torch.var``) and for 'unbiased', 0 otherwise.
+        samples: K samples per input, in any units. The dispersion of a single sample
+            is NaN.
         distribution: 'gaussian' or 'laplace'.
         estimator: 'paper' or 'unbiased'.
 
@@ -109,10 +114,26 @@ def sample_moments(
     """
     check_options(distribution, estimator=estimator)
     samples = _check_samples(samples)
-    return Moments(
-        _center(samples, distribution, estimator),
-        _dispersion(samples, distribution, estimator),
-    )
+    num_samples = samples.shape[1]
+    mean = samples.mean(dim=1)
+    if distribution == 'gaussian':
+        center = mean
+    else:
+        median = samples.median(dim=1).values
+        if estimator == 'unbiased':
+            # The lower median of -x is minus the upper one of x.
+            median = (median - (-samples).median(dim=1).values) / 2
+        center = _straight_through(median, mean)
+
+    if num_samples == 1:
+        dispersion = torch.full_like(mean, float('nan'))
+    elif distribution == 'gaussian':
+        dispersion = samples.var(dim=1, unbiased=True)
+    else:
+        dispersion = (samples - median.unsqueeze(1)).abs().mean(dim=1)
+        if estimator == 'unbiased':
+            dispersion = dispersion / laplace_constants(num_samples).mad
+    return Moments(center, dispersion)
 
 
 def mr_loss(
@@ -136,9 +157,12 @@ def mr_loss(
     ==========  ===============  =======================================
 
     With K samples these prefer a wrong dispersion: order 1 pulls it to 0, order 2
-    Gaussian prefers (K-1)/(K-3) times the variance of y. 'unbiased' mends that: order 1
-    subtracts v/K, order 2 multiplies the residual by (K-3)/(K-1), which is exact for
-    Gaussian samples. For Laplace samples the constants are in `laplace_constants`.
+    Gaussian prefers (K-1)/(K-3) times the variance of y. 'unbiased' mends that.
+    Gaussian: order 1 subtracts v/K, whatever the distribution; order 2 multiplies the
+    residual by (K-3)/(K-1), exact for Gaussian samples. Laplace: the same forms with
+    the constants of `laplace_constants`, so that for Laplace samples and data both
+    orders prefer the dispersion of the data (in order 1 the pull to 0 vanishes there,
+    it cannot vanish everywhere).
 
     Args:
         samples: K samples per input.
@@ -171,26 +195,27 @@ def mr_loss(
     check_options(distribution, order, estimator)
     samples = _check_samples(samples, order, estimator)
     target = _check_target(target, samples)
-    num_samples = samples.shape[1]
-    gaussian, unbiased = distribution == 'gaussian', estimator == 'unbiased'
-
-    center = _center(samples, distribution, estimator)
+    center, dispersion = sample_moments(samples, distribution, estimator)
     residual = _residual(target, center, distribution)
-    if order == 1:
-        if not unbiased:
-            return residual
-        pull = 1 / num_samples if gaussian else laplace_constants(num_samples).pull
-        return residual - pull * _dispersion(samples, distribution, estimator)
+    gaussian, unbiased = distribution == 'gaussian', estimator == 'unbiased'
+    num_samples = samples.shape[1]
 
-    residual = residual + min_noise
-    if unbiased:
-        residual = residual * (
-            (num_samples - 3) / (num_samples - 1)
-            if gaussian
-            else laplace_constants(num_samples).residual
-        )
-    dispersion = _floor(_dispersion(samples, distribution, estimator), distribution)
-    loss = residual / dispersion + dispersion.log()
+    if order == 1:
+        if unbiased and gaussian:
+            residual = residual - dispersion / num_samples
+        elif unbiased:
+            pull = laplace_constants(num_samples).pull
+            residual = residual - _scale(dispersion, pull)
+        return residual
+
+    floor = SAMPLE_VARIANCE_FLOOR if gaussian else SAMPLE_VARIANCE_FLOOR**0.5
+    dispersion = _floor(dispersion, floor)
+    ratio = (residual + min_noise) / dispersion
+    if unbiased and gaussian:
+        ratio = ratio * ((num_samples - 3) / (num_samples - 1))
+    elif unbiased:
+        ratio = _scale(ratio, laplace_constants(num_samples).residual)
+    loss = ratio + dispersion.log()
     return loss / 2 if gaussian else loss
 
 
@@ -207,11 +232,12 @@ def proxy_mr_loss(
     dispersions.
 
     Squaring an estimate adds its variance, a hidden penalty on the dispersion.
-    'unbiased' subtracts an unbiased estimate of that variance. For Gaussian moments it
-    is free of any distribution: v/K for the mean, and for the variance :math:`v^2` is
-    replaced by the average of :math:`v_A v_B` over all disjoint pairs of samples A, B
-    (U-statistic of the squared variance; the split in halves is one term of it). For
-    Laplace moments it is exact for Laplace samples, see `laplace_constants`.
+    'unbiased' subtracts an unbiased estimate of that variance. Gaussian: with the
+    samples split in halves A and B and the predicted :math:`\mu`, :math:`v`, the form
+    :math:`(\mu_A - \mu)(\mu_B - \mu) + (v_A - v)(v_B - v)` has no such penalty for any
+    distribution; this is its average over all splits, in closed form. Laplace: the
+    variances of median and deviation are those of Laplace samples, see
+    `laplace_constants`.
 
     Args:
         samples: K samples per input.
@@ -249,38 +275,32 @@ def proxy_mr_loss(
             'the data itself, use the MR loss.'
         )
     samples = _check_samples(samples, order, estimator)
-    num_samples = samples.shape[1]
-    gaussian, unbiased = distribution == 'gaussian', estimator == 'unbiased'
-
     true_center = _check_target(target.center, samples, 'target.center')
-    center = _center(samples, distribution, estimator)
-    loss = (true_center - center).square()
-    if order == 1 and not unbiased:
-        return loss
+    true_dispersion = _check_target(target.dispersion, samples, 'target.dispersion')
+    center, dispersion = sample_moments(samples, distribution, estimator)
+    gaussian, unbiased = distribution == 'gaussian', estimator == 'unbiased'
+    num_samples = samples.shape[1]
 
-    dispersion = _dispersion(samples, distribution, estimator)
-    if unbiased:
-        if gaussian:
-            loss = loss - dispersion / num_samples
-        else:
-            constants = laplace_constants(num_samples)
-            loss = loss - constants.center_penalty * dispersion.square()
+    loss = (center - true_center).square()
+    if unbiased and gaussian:
+        loss = loss - dispersion / num_samples
+    elif unbiased:
+        constants = laplace_constants(num_samples)
+        loss = loss - _scale(dispersion.square(), constants.center_penalty)
     if order == 1:
         return loss
 
-    true_dispersion = _check_target(target.dispersion, samples, 'target.dispersion')
-    loss = loss + (true_dispersion - dispersion).square()
-    if unbiased:
-        if gaussian:
-            loss = loss - dispersion.square() + _squared_variance(samples)
-        else:
-            loss = loss - constants.dispersion_penalty * dispersion.square()
+    loss = loss + (dispersion - true_dispersion).square()
+    if unbiased and gaussian:
+        loss = loss - (dispersion.square() - _squared_variance(samples))
+    elif unbiased:
+        loss = loss - constants.dispersion_penalty * dispersion.square()
     return loss
 
 
 def nll(
     center: Tensor,
-    log_dispersion: Optional[Tensor],
+    log_dispersion: Tensor | None,
     target: Tensor,
     distribution: str = 'gaussian',
     order: int = 2,
@@ -336,11 +356,14 @@ def nll(
     if log_dispersion is None:
         raise ValueError('Order 2 needs log_dispersion, got None.')
     log_dispersion = _check_shape(log_dispersion, center.shape, 'log_dispersion')
+    gaussian = distribution == 'gaussian'
+    log_floor = math.log(PREDICTED_VARIANCE_FLOOR) * (1 if gaussian else 0.5)
+    log_dispersion = _floor(log_dispersion, log_floor)
     loss = (residual + min_noise) * (-log_dispersion).exp() + log_dispersion
-    return loss / 2 if distribution == 'gaussian' else loss
+    return loss / 2 if gaussian else loss
 
 
-def masked_mean(values: Tensor, mask: Optional[Tensor] = None) -> Tensor:
+def masked_mean(values: Tensor, mask: Tensor | None = None) -> Tensor:
     """Mean over all elements, or over the masked ones with the channels counted.
 
     An empty mask gives 0, with zero gradients: there is nothing to reconstruct.
@@ -366,38 +389,13 @@ def masked_mean(values: Tensor, mask: Optional[Tensor] = None) -> Tensor:
         >>> masked_mean(values, torch.tensor([0, 1]).reshape(1, 1, 1, 2)).item()
         4.0
     """
+    values = _full_precision(values)
     if mask is None:
         return values.mean()
     expected = (values.shape[0], 1, *values.shape[2:])
     mask = _check_shape(mask, expected, 'mask').to(values.dtype)
     count = mask.sum() * values.shape[1]
     return (values * mask).sum() / torch.where(count > 0, count, 1)
-
-
-def _center(samples: Tensor, distribution: str, estimator: str) -> Tensor:
-    mean = samples.mean(dim=1)
-    if distribution == 'gaussian':
-        return mean
-    median = samples.median(dim=1).values
-    if estimator == 'unbiased':
-        # The lower median of -x is minus the upper one of x.
-        median = (median - (-samples).median(dim=1).values) / 2
-    return mean + (median - mean).detach()
-
-
-def _dispersion(samples: Tensor, distribution: str, estimator: str) -> Tensor:
-    num_samples = samples.shape[1]
-    if distribution == 'gaussian':
-        if num_samples == 1:  # torch.var says the same, with a warning
-            return torch.full_like(samples[:, 0], float('nan'))
-        return samples.var(dim=1, unbiased=True)
-    center = _center(samples, distribution, estimator)
-    deviation = (samples - center.unsqueeze(1)).abs().mean(dim=1)
-    if estimator == 'paper':
-        return deviation
-    if num_samples == 1:
-        return torch.full_like(deviation, float('nan'))
-    return deviation / laplace_constants(num_samples).mad
 
 
 def _squared_variance(samples: Tensor) -> Tensor:
@@ -416,13 +414,21 @@ def _residual(target: Tensor, center: Tensor, distribution: str) -> Tensor:
     return difference.square() if distribution == 'gaussian' else difference.abs()
 
 
-def _floor(dispersion: Tensor, distribution: str) -> Tensor:
-    """Raise values below the floor to it, and let the gradient pass as if unchanged.
+def _straight_through(values: Tensor, source: Tensor) -> Tensor:
+    """The given values, to the bit, with the gradient of the source."""
+    return values.detach() + (source - source.detach())
+
+
+def _scale(values: Tensor, factor: Constant) -> Tensor:
+    return _straight_through(factor.value * values, factor.grad * values)
+
+
+def _floor(values: Tensor, floor: float) -> Tensor:
+    """Raise values below the floor to it; the gradient passes as if unchanged.
 
     A clamp alone would stop the gradient, and collapsed samples would stay collapsed.
     """
-    floor = VARIANCE_FLOOR if distribution == 'gaussian' else VARIANCE_FLOOR**0.5
-    return dispersion + (dispersion.clamp(min=floor) - dispersion).detach()
+    return _straight_through(values.clamp(min=floor), values)
 
 
 def _full_precision(values: Tensor) -> Tensor:

@@ -1,7 +1,5 @@
 """The losses as configs name them: `mmagic_mr.functional`, reduced and weighted."""
 
-from typing import Optional
-
 from torch import Tensor, nn
 
 import mmagic_mr.compat  # noqa: F401  isort: skip  must come before mmagic
@@ -70,7 +68,7 @@ class MRLoss(_Loss):
         self.min_noise = min_noise
 
     def forward(
-        self, samples: Tensor, target: Tensor, mask: Optional[Tensor] = None
+        self, samples: Tensor, target: Tensor, mask: Tensor | None = None
     ) -> Tensor:
         """Loss of samples (N, K, C, H, W) for the data (N, C, H, W), a scalar."""
         loss = F.mr_loss(
@@ -125,7 +123,7 @@ class ProxyMRLoss(_Loss):
         super().__init__(distribution, order, loss_weight, estimator)
 
     def forward(
-        self, samples: Tensor, target: Moments, mask: Optional[Tensor] = None
+        self, samples: Tensor, target: Moments, mask: Tensor | None = None
     ) -> Tensor:
         """Loss of samples (N, K, C, H, W) for moments (N, C, H, W), a scalar."""
         loss = F.proxy_mr_loss(
@@ -173,9 +171,9 @@ class MomentNLLLoss(_Loss):
     def forward(
         self,
         center: Tensor,
-        log_dispersion: Optional[Tensor],
+        log_dispersion: Tensor | None,
         target: Tensor,
-        mask: Optional[Tensor] = None,
+        mask: Tensor | None = None,
     ) -> Tensor:
         """Loss of center and log dispersion for the data, (N, C, H, W), a scalar."""
         loss = F.nll(
