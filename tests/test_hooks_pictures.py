@@ -112,9 +112,11 @@ def test_collages_are_written_at_the_interval_and_at_the_end(tmp_path):
 def test_drawing_disturbs_neither_training_nor_modes(tmp_path):
     plain = run(tmp_path / 'plain', []).model
     states = torch.get_rng_state(), np.random.rand(), random.random()  # noqa: NPY002
+    seed = torch.initial_seed()  # the models derive each step's noise from it
     drawn = run(tmp_path / 'drawn', [CollageHook(interval=1)]).model
     for name, value in plain.state_dict().items():
         assert torch.equal(value, drawn.state_dict()[name]), name
+    assert torch.initial_seed() == seed == 3
     assert torch.equal(states[0], torch.get_rng_state())
     assert states[1:] == (np.random.rand(), random.random())  # noqa: NPY002
 

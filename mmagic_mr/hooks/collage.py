@@ -1,17 +1,17 @@
 """A picture of many samples per validation input, during training."""
 
 import contextlib
-import random
 from pathlib import Path
 
-import numpy as np
 import torch
 from mmagic.registry import HOOKS
 from mmengine.dist import master_only
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
+from mmengine.runner import set_random_seed
 
 from ..collage import collage, save_picture
+from .rng import preserved_rng
 
 
 @HOOKS.register_module()
@@ -49,7 +49,6 @@ class CollageHook(Hook):
         self.interval, self.seed = interval, seed
         self.num_inputs, self.num_samples = num_inputs, num_samples
         self.keys = dict(input_key=input_key, target_key=target_key)
-        self._batch = None
 
     @master_only
     def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
@@ -61,7 +60,8 @@ class CollageHook(Hook):
         """Sample, draw and write one picture."""
         model = runner.model
         model = model.module if is_model_wrapper(model) else model
-        with _untouched_random_state(self.seed), _eval_mode(model), torch.no_grad():
+        with preserved_rng(), _eval_mode(model), torch.no_grad():
+            set_random_seed(self.seed)
             samples = model.test_step(self._inputs(runner))
         picture = collage({'': samples}, self.num_samples, **self.keys)
         iteration = runner.iter + 1
@@ -88,22 +88,6 @@ def _validation_loader(runner):
     # MMagic's MultiValLoop has a list of loaders, mmengine's ValLoop has one.
     loaders = getattr(loop, 'dataloaders', None)
     return loaders[0] if loaders else loop.dataloader
-
-
-@contextlib.contextmanager
-def _untouched_random_state(seed):
-    """Seed torch, NumPy and random inside, and put their states back afterwards."""
-    numpy_state, python_state = np.random.get_state(), random.getstate()  # noqa: NPY002
-    devices = ([torch.cuda.current_device()] if torch.cuda.is_available() else [])
-    with torch.random.fork_rng(devices):
-        torch.manual_seed(seed)
-        np.random.seed(seed)  # noqa: NPY002
-        random.seed(seed)
-        try:
-            yield
-        finally:
-            np.random.set_state(numpy_state)  # noqa: NPY002
-            random.setstate(python_state)
 
 
 @contextlib.contextmanager
