@@ -1,8 +1,8 @@
 import pytest
 import torch
+from mmagic.registry import MODELS
 
 import mmagic_mr.losses  # noqa: F401  registers; first, for it makes mmagic import
-from mmagic.registry import MODELS
 from mmagic_mr.functional import Moments, masked_mean, mr_loss, nll, proxy_mr_loss
 
 OPTIONS = dict(distribution='laplace', order=2)
@@ -118,9 +118,9 @@ def test_bad_options_are_refused_when_built(type):
 def test_bad_batches_are_refused(batch):
     samples, center, _, mask = batch
     mr, proxy = (MODELS.build(dict(type=t)) for t in ('MRLoss', 'ProxyMRLoss'))
-    with pytest.raises(ValueError, match='at least K = 2 .* got K = 1'):
+    with pytest.raises(ValueError, match=r'at least K = 2 .* got K = 1'):
         mr(samples[:, :1], center)
-    with pytest.raises(TypeError, match='Moments.*predictor, got Tensor'):
+    with pytest.raises(TypeError, match=r'Moments.*predictor, got Tensor'):
         proxy(samples, center)
     with pytest.raises(ValueError, match='mask must have the shape'):
         mr(samples, center, mask[0])
