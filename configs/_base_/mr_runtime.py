@@ -18,7 +18,9 @@ optim_wrapper = dict(generators=mr_optim_wrapper, discriminators=mr_optim_wrappe
 train_cfg = dict(val_interval=5000)
 default_hooks = dict(
     logger=dict(interval=50),
-    checkpoint=dict(interval=5000, max_keep_ckpts=2, out_dir=None),
+    checkpoint=dict(
+        interval=5000, max_keep_ckpts=2, out_dir=None, save_param_scheduler=False
+    ),
 )
 vis_backends = [dict(type='VisBackend'), dict(type='TensorboardVisBackend')]
 visualizer = dict(type='Visualizer', vis_backends=vis_backends)
@@ -40,3 +42,7 @@ predictor_hook = dict(
     nll=dict(type='MomentNLLLoss', order=2),
     optim_wrapper=mr_optim_wrapper,
 )
+
+# No metric yet that needs no download: validation is the collage
+val_evaluator = dict(metrics=None)
+test_evaluator = val_evaluator

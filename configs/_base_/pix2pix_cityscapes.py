@@ -30,11 +30,13 @@ pipeline = [
         meta_keys=['pair_path'],
     ),
 ]
-data_root = 'data/cityscapes'
-train_dataloader = dict(dataset=dict(data_root=data_root, pipeline=pipeline))
-val_dataloader = dict(
-    dataset=dict(data_root=data_root, test_mode=True, test_dir='val', pipeline=pipeline)
+dataset = dict(
+    type='MRPairedImageDataset',
+    data_root='data/cityscapes',
+    prepare_hint='python tools/prepare_data.py cityscapes SRC data/cityscapes',
 )
+train_dataloader = dict(dataset=dict(dataset, pipeline=pipeline))
+val_dataloader = dict(dataset=dict(dataset, test_mode=True, pipeline=pipeline))
 test_dataloader = val_dataloader
 
 # The paper says about 1.5 times the steps of the reconstruction loss, and no number:

@@ -21,24 +21,21 @@ load = dict(
     domain_a=target_domain,
     domain_b=source_domain,
 )
-random_crop = dict(type='FixedCrop', keys=image_keys, crop_size=(256, 256))
+random_crop = dict(type='StrictCrop', keys=image_keys, crop_size=(256, 256))
 top_left_crop = dict(
-    type='FixedCrop', keys=image_keys, crop_size=(256, 256), crop_pos=(0, 0)
+    type='StrictCrop', keys=image_keys, crop_size=(256, 256), crop_pos=(0, 0)
 )
 pack = dict(
     type='PackInputs', keys=image_keys, data_keys=image_keys, meta_keys=['pair_path']
 )
-data_root = 'data/maps'
-train_dataloader = dict(
-    dataset=dict(data_root=data_root, pipeline=[load, random_crop, pack])
+dataset = dict(
+    type='MRPairedImageDataset',
+    data_root='data/maps',
+    prepare_hint='python tools/prepare_data.py maps SRC data/maps',
 )
+train_dataloader = dict(dataset=dict(dataset, pipeline=[load, random_crop, pack]))
 val_dataloader = dict(
-    dataset=dict(
-        data_root=data_root,
-        test_mode=True,
-        test_dir='val',
-        pipeline=[load, top_left_crop, pack],
-    )
+    dataset=dict(dataset, test_mode=True, pipeline=[load, top_left_crop, pack])
 )
 test_dataloader = val_dataloader
 
