@@ -1,0 +1,228 @@
+"""Make a study folder: balanced, shuffled trials from folders of images."""
+
+import random
+import secrets
+from collections.abc import Mapping
+from datetime import datetime, timezone
+from pathlib import Path
+
+from mmagic_mr import __version__
+
+from .store import Store
+
+SUFFIXES = {'.png', '.jpg', '.jpeg', '.bmp', '.tif', '.tiff', '.webp'}
+
+CONSENT = """\
+You will see images one at a time, each for {exposure:g} s. Some are real, the others \
+were made by a computer program. After each one, say whether it was real or fake. \
+There are {practice} practice images, where you are told the answer, and then \
+{trials} more.
+
+Images appear and vanish abruptly. Please do not take part if flashing images are a \
+problem for you.
+
+We store your answers, how long each took, and how long your screen really showed the \
+image. We store no name, no network address and no cookie.
+
+Taking part is voluntary. You can stop at any time by closing this page, and go on \
+later with the same link."""
+
+
+def make_study(
+    folder: Path,
+    real: Path,
+    methods: Mapping[str, Path],
+    per_method: int = 20,
+    practice: int = 6,
+    exposure: float = 0.5,
+    participants: int = 10,
+    seed: int = 0,
+    fixation: float = 0.5,
+    display: int | None = None,
+    title: str = 'Real or fake?',
+    consent: str | None = None,
+) -> list[str]:
+    """Make a study in a new folder; returns warnings about the images.
+
+    Each participant sees, for each method, ``per_method`` fakes and as many real
+    images, all in one random order. The images are drawn anew for each participant.
+    The practice images are the same for all, and are not used again.
+
+    Args:
+        real, methods: Folders of images: the real ones, and one per method.
+        practice: Practice trials; half of them show fakes, of the methods in turn.
+        exposure, fixation: How long the image, and the cross before it, is shown, in
+            seconds. The paper: 0.5 s for Pix2Pix, 1 s for SRGAN and GLCIC.
+        seed: Of the choice and the order of the images (not of tokens and ids).
+        display: Width of the images on the page in CSS pixels. Default: their own
+            width, but at least 256.
+        consent: Text shown first.
+
+    Raises:
+        ValueError: For a setting out of range, or too few images in a folder.
+        FileExistsError: The study folder exists.
+    """
+    _check(per_method, practice, exposure, participants, fixation, methods)
+    if Path(folder).exists():
+        raise FileExistsError(f'{folder} exists; give the study a new folder')
+    rng = random.Random(seed)
+    names = list(methods)
+    practice_fakes = [names[i % len(names)] for i in range(practice // 2)]
+    practice_reals = practice - len(practice_fakes)
+    reals = _images(real, per_method * len(names) + practice_reals)
+    fakes = {
+        name: _images(methods[name], per_method + practice_fakes.count(name))
+        for name in names
+    }
+    for pool in (reals, *fakes.values()):
+        rng.shuffle(pool)
+    # (method, truth, image); popped, so that no scored trial shows them again
+    practice_trials = [(name, 'fake', fakes[name].pop()) for name in practice_fakes]
+    practice_trials += [
+        (names[i % len(names)], 'real', reals.pop()) for i in range(practice_reals)
+    ]
+
+    sessions = []
+    for _ in range(participants):
+        own_reals = iter(rng.sample(reals, per_method * len(names)))
+        trials = []
+        for name in names:
+            for image in rng.sample(fakes[name], per_method):
+                trials += [(name, 'fake', image), (name, 'real', next(own_reals))]
+        sessions.append(
+            (rng.sample(practice_trials, practice), rng.sample(trials, len(trials)))
+        )
+
+    used = sorted({t[2] for main in sessions for part in main for t in part})
+    sizes, warnings = _inspect(used, Path(real), {n: Path(methods[n]) for n in names})
+    width = max(w for w, _ in sizes)
+    if consent is None:
+        consent = CONSENT.format(
+            exposure=exposure, practice=practice, trials=2 * per_method * len(names)
+        )
+    store = Store.create(
+        folder,
+        dict(
+            title=title,
+            consent=consent,
+            exposure=exposure,
+            fixation=fixation,
+            size=[width, max(h for _, h in sizes)],
+            display=display or max(width, 256),
+            methods=names,
+            per_method=per_method,
+            seed=seed,
+            made_at=datetime.now(timezone.utc).isoformat(timespec='seconds'),
+            version=__version__,
+        ),
+    )
+    files = {path: _copy(path, store.images) for path in used}
+    _insert(store, files, sessions)
+    return warnings
+
+
+def _check(per_method, practice, exposure, participants, fixation, methods) -> None:
+    if not methods:
+        raise ValueError('no method given; name at least one folder of fakes')
+    for name, value, low, high in (
+        ('per_method', per_method, 1, 10_000),
+        ('practice', practice, 0, 100),
+        ('participants', participants, 1, 10_000),
+        ('exposure', exposure, 0.01, 60),
+        ('fixation', fixation, 0.1, 10),
+    ):
+        if not low <= value <= high:
+            raise ValueError(f'{name} is {value}; it must be from {low} to {high}')
+
+
+def _images(folder: Path, needed: int) -> list[Path]:
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise ValueError(f'{folder} is not a folder')
+    found = sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES)
+    if len(found) < needed:
+        raise ValueError(
+            f'{folder} holds {len(found)} images, {needed} are needed; '
+            'add images or lower --per-method'
+        )
+    return found
+
+
+def _inspect(used: list[Path], real: Path, methods: dict[str, Path]):
+    """All sizes, and a warning for each thing that could give the answer away."""
+    from PIL import Image  # only `make` needs it, so that `serve` starts at once
+
+    kinds = {real: 'real', **{path: name for name, path in methods.items()}}
+    sizes, formats = ({kind: set() for kind in kinds.values()} for _ in range(2))
+    for path in used:
+        with Image.open(path) as image:
+            kind = kinds[path.parent]
+            sizes[kind].add(image.size)
+            formats[kind].add(image.format)
+    warnings = []
+    if len(set.union(*sizes.values())) > 1:
+        found = '; '.join(
+            f'{kind}: ' + ', '.join(f'{w}x{h}' for w, h in sorted(of_kind))
+            for kind, of_kind in sizes.items()
+        )
+        warnings.append(
+            f'image sizes differ ({found}) and give the answer away; '
+            'bring all images to one size first'
+        )
+    if len({frozenset(of_kind) for of_kind in formats.values()}) > 1:
+        found = '; '.join(
+            f'{kind}: ' + ', '.join(sorted(of_kind))
+            for kind, of_kind in formats.items()
+        )
+        warnings.append(
+            f'file formats differ ({found}); compression artefacts of one kind '
+            'may give the answer away'
+        )
+    return set.union(*sizes.values()), warnings
+
+
+def _copy(source: Path, folder: Path) -> str:
+    """Re-encode without metadata, so that the bytes say nothing but the pixels."""
+    from PIL import Image
+
+    name = secrets.token_urlsafe(16) + '.png'
+    with Image.open(source) as image:
+        pixels = image.convert('RGB')
+    clean = Image.new('RGB', pixels.size)
+    clean.paste(pixels)
+    clean.save(folder / name, format='PNG')
+    return name
+
+
+def _insert(store: Store, files: dict[Path, str], sessions: list) -> None:
+    with store.transaction() as db:
+        image_ids = {}
+        for source, name in files.items():
+            image_ids[source] = db.execute(
+                'INSERT INTO images (file, source) VALUES (?, ?)', (name, str(source))
+            ).lastrowid
+        for practice, main in sessions:
+            participant = db.execute(
+                'INSERT INTO participants (token) VALUES (?)',
+                (secrets.token_urlsafe(24),),
+            ).lastrowid
+            trials = [(1, *t) for t in practice] + [(0, *t) for t in main]
+            db.executemany(
+                'INSERT INTO trials '
+                '(id, participant, position, practice, method, truth, image) '
+                'VALUES (?, ?, ?, ?, ?, ?, ?)',
+                [
+                    (
+                        secrets.token_urlsafe(16),
+                        participant,
+                        position,
+                        is_practice,
+                        method,
+                        truth,
+                        image_ids[source],
+                    )
+                    for position, (is_practice, method, truth, source) in enumerate(
+                        trials
+                    )
+                ],
+            )
