@@ -1,0 +1,40 @@
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: setup demo demo-short test doctest lint check-install check-mim clean
+
+setup: $(STAMP)
+
+# Installs again only when what is to be installed has changed.
+$(STAMP): setup.py constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -c constraints.txt -e '.[dev]'
+	touch $@
+
+demo: $(STAMP)
+	$(BIN)/python tools/demo.py
+
+demo-short: $(STAMP)
+	$(BIN)/python tools/demo.py --short
+
+test: $(STAMP)
+	$(BIN)/python -m pytest tests -q
+
+doctest: $(STAMP)
+	$(BIN)/python -m pytest --doctest-modules mmagic_mr -q
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+# Both build fresh environments (torch included), so they take their time.
+check-install:
+	bash tools/check_install.sh $(PYTHON)
+
+check-mim:
+	bash tools/check_mim.sh $(PYTHON)
+
+clean:
+	rm -rf build dist *.egg-info .pytest_cache .ruff_cache

@@ -1,0 +1,99 @@
+"""Installation, and the ``.mim`` folder that ``mim`` looks for in the package."""
+
+import re
+import shutil
+from pathlib import Path
+
+from setuptools import find_packages, setup
+from setuptools.command.build_py import build_py
+
+ROOT = Path(__file__).parent
+MIM_PARTS = ('configs', 'tools', 'model-index.yml')
+
+# What MMagic 1.2.0 works with; constraints.txt names one tried set exactly.
+REQUIREMENTS = [
+    'torch>=2.1',
+    'torchvision',
+    'mmagic==1.2.0',
+    'mmengine>=0.10.4,<0.11',
+    # Shares the folder mmcv/ with full mmcv; of one version, the two get along.
+    'mmcv-lite==2.1.0',
+    'albumentations>=1.3,<1.4',  # MMagic imports it and does not declare it
+    'lpips',
+    'matplotlib',
+    'pillow',
+    'pyyaml',
+    'safetensors',
+    'scipy<1.18',  # MMagic's FID calls sqrtm(disp=...), gone in 1.18
+    'scoringrules',
+    'tensorboard',
+    'tqdm',
+    # Later ones drop what MMagic 1.2.0 imports ...
+    'diffusers>=0.23,<0.25',
+    'huggingface_hub<0.26',
+    'transformers>=4.30,<4.37',
+    'setuptools<81',
+    # ... or need numpy 2.
+    'numpy<2',
+    'opencv-python<4.12',
+    'opencv-contrib-python<4.12',
+    'opencv-python-headless<4.12',
+    'pandas<3',
+]
+
+
+class BuildWithMim(build_py):
+    """Puts configs and tools under ``mmagic_mr/.mim``, for a wheel as for a folder."""
+
+    def run(self):
+        super().run()
+        if getattr(self, 'editable_mode', False):
+            return  # the package is the source tree, which stays clean
+        target = Path(self.build_lib) / 'mmagic_mr' / '.mim'
+        shutil.rmtree(target, ignore_errors=True)
+        target.mkdir(parents=True)
+        for part in MIM_PARTS:
+            source = ROOT / part
+            if source.is_dir():
+                ignore = shutil.ignore_patterns('__pycache__', '*.pyc')
+                shutil.copytree(source, target / part, ignore=ignore)
+            else:
+                shutil.copy(source, target / part)
+
+
+def version():
+    text = (ROOT / 'mmagic_mr' / '__init__.py').read_text(encoding='utf-8')
+    return re.search(r"__version__ = '(.+)'", text).group(1)
+
+
+def readme():
+    path = ROOT / 'README.md'
+    return path.read_text(encoding='utf-8') if path.exists() else ''
+
+
+setup(
+    name='mmagic_mr',
+    version=version(),
+    description=(
+        'Moment-reconstruction losses for MMagic: conditional GANs that answer one '
+        'input with many outputs'
+    ),
+    long_description=readme(),
+    long_description_content_type='text/markdown',
+    license='Apache-2.0',
+    keywords='conditional GAN, multimodal, image-to-image, MMagic, OpenMMLab',
+    classifiers=[
+        'Intended Audience :: Science/Research',
+        'Operating System :: OS Independent',
+        'Programming Language :: Python :: 3.10',
+        'Programming Language :: Python :: 3.11',
+        'Topic :: Scientific/Engineering :: Artificial Intelligence',
+    ],
+    packages=find_packages(include=['mmagic_mr', 'mmagic_mr.*']),
+    include_package_data=True,
+    python_requires='>=3.10',
+    install_requires=REQUIREMENTS,
+    extras_require={'dev': ['pytest', 'ruff']},
+    cmdclass={'build_py': BuildWithMim},
+    zip_safe=False,
+)
