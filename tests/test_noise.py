@@ -2,12 +2,12 @@
 
 import pytest
 import torch
+from mmagic.registry import MODELS
 from mmengine.registry import init_default_scope
 from torch import nn
 from torch.nn.functional import conv2d, conv_transpose2d
 
 import mmagic_mr.plugin  # noqa: F401
-from mmagic.registry import MODELS
 from mmagic_mr.noise import NOISE_TYPES, add_noise_sites, draw_noise, sampling
 from mmagic_mr.sharing import ChannelCat, SharedForward
 

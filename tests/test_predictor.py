@@ -2,10 +2,10 @@
 
 import pytest
 import torch
+from mmagic.registry import MODELS
 from mmengine.registry import init_default_scope
 
 import mmagic_mr.plugin  # noqa: F401
-from mmagic.registry import MODELS
 
 UNET = dict(
     type='UnetGenerator',
@@ -19,7 +19,11 @@ GENERATORS = [
     (UNET, (3, 32, 32), (3, 32, 32)),
     (
         dict(
-            type='MSRResNet', in_channels=3, out_channels=3, mid_channels=4, num_blocks=1
+            type='MSRResNet',
+            in_channels=3,
+            out_channels=3,
+            mid_channels=4,
+            num_blocks=1,
         ),
         (3, 8, 8),
         (3, 32, 32),

@@ -56,6 +56,17 @@ class MRPix2Pix(MomentReconstruction, Pix2Pix):
     def image_key(self) -> str:
         return f'img_{self.target_domain}'
 
+    def init_weights(self) -> None:
+        # Not `super()`: MMagic's writes a line per parameter to the log, of values
+        # that it takes before the initialisation (its issue 2109 hides that).
+        networks = [*_unwrapped(self.generators).values()]
+        if self.discriminators is not None:
+            networks += _unwrapped(self.discriminators).values()
+        if self.predictor is not None:
+            networks.append(self.predictor)
+        for network in networks:
+            network.init_weights()
+
     def drop_reconstruction(self, host: dict) -> list:
         loss_config = dict(host.get('loss_config') or {})
         weight = loss_config.get('pixel_loss_weight', 100)
