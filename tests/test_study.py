@@ -22,6 +22,7 @@ import pytest
 from PIL import Image
 from scipy import stats
 
+from mmagic_mr.study.cli import is_loopback
 from mmagic_mr.study.make import make_study
 from mmagic_mr.study.score import bootstrap, detection, f_measure, score, table
 from mmagic_mr.study.store import Store
@@ -297,6 +298,14 @@ def test_bad_input_is_named(tmp_path, folders):
         make_study(tmp_path / 's', **folders, exposure=0)
     with pytest.raises(ValueError, match='nowhere is not a folder'):
         make_study(tmp_path / 's', tmp_path / 'nowhere', folders['methods'])
+    broken = paint(tmp_path / 'broken', 'fake', 1)
+    (broken / 'broken.png').write_bytes(b'no image')
+    with pytest.raises(OSError, match=r'broken\.png'):
+        make_study(tmp_path / 's', folders['real'], {'x': broken}, 1, practice=2)
+    truncated = next(broken.glob('fake*')).read_bytes()[:-200]
+    (broken / 'broken.png').write_bytes(truncated)
+    with pytest.raises(OSError, match='truncated'):
+        make_study(tmp_path / 's', folders['real'], {'x': broken}, 1, practice=2)
     assert not (tmp_path / 's').exists()
     (tmp_path / 's').mkdir()
     with pytest.raises(FileExistsError, match='give the study a new folder'):
@@ -577,6 +586,9 @@ def test_nothing_tells_the_answer_before_it_is_given(two):
 
 def test_killed_server_loses_no_answer(study):
     folder = study(per_method=40, practice=0, participants=3)
+    with Store(folder).transaction() as db:
+        assert db.execute('PRAGMA journal_mode').fetchone()[0] == 'wal'
+        assert db.execute('PRAGMA synchronous').fetchone()[0] == 2  # FULL
     confirmed = [{}, {}, {}]
 
     def take(i, link):
@@ -864,6 +876,21 @@ def test_study_in_the_browser_from_start_to_end(browser, folders, tmp_path):
     assert sum(row['views'] > 1 for row in rows) <= 1  # the one with the closed tab
 
 
+def test_browser_goes_on_where_another_device_stopped(browser, study):
+    folder = study(per_method=13, practice=2, participants=1, exposure=0.1)
+    with serve(folder) as (_, links):
+        Client(links[0]).take(perfect, limit=2 + 49)
+        person = Person(browser, links[0], perfect, by_letter)
+        person.open()
+        person.wait_for('ready')
+        assert '3 images to go' in person.text()
+        person.run(images=1)
+        person.wait_for('break')
+        assert '50 of 52 images are done' in person.text()
+        person.run()
+    assert len(stored(folder)) == 54
+
+
 def test_browser_with_a_forged_link_sees_no_study(browser, study):
     folder = study(per_method=2, participants=1)
     with serve(folder) as (_, links):
@@ -881,8 +908,9 @@ def test_help_and_start_are_quick_and_light(study):
     assert time.monotonic() - begin < 2
     folder = study(per_method=2, participants=1)
     begin = time.monotonic()
-    with serve(folder):
+    with serve(folder) as (_, links):
         assert time.monotonic() - begin < 2
+        assert urlsplit(links[0]).hostname == '127.0.0.1'
     code = (
         'import sys, mmagic_mr.study.cli, mmagic_mr.study.server, '
         'mmagic_mr.study.score; '
@@ -896,6 +924,14 @@ def test_help_and_start_are_quick_and_light(study):
         env=environment(),
     )
     assert run.stdout.strip() == 'set()'
+
+
+@pytest.mark.parametrize(
+    ('host', 'loopback'),
+    [('127.0.0.1', True), ('::1', True), ('localhost', True), ('0.0.0.0', False)],
+)
+def test_warns_of_hosts_that_others_can_reach(host, loopback):
+    assert is_loopback(host) == loopback
 
 
 def test_cli_names_what_is_wrong(tmp_path):

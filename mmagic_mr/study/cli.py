@@ -59,10 +59,11 @@ def _serve(args) -> None:
         StudyServer(store, args.host, args.port) as server,
     ):
         port = server.server_address[1]
-        if not _is_loopback(args.host):
+        if not is_loopback(args.host):
             print(
                 f'warning: {args.host} can be reached from other machines, and the '
-                'links and answers travel unencrypted; put an HTTPS proxy in front',
+                'links and answers travel unencrypted; put an HTTPS proxy in front '
+                'and name its address by --url',
                 file=sys.stderr,
             )
         base = args.url or f'http://{args.host}:{port}'
@@ -81,7 +82,7 @@ def _serve(args) -> None:
             print()
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

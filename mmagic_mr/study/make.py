@@ -2,6 +2,7 @@
 
 import random
 import secrets
+import shutil
 from collections.abc import Mapping
 from datetime import datetime, timezone
 from pathlib import Path
@@ -65,40 +66,13 @@ def make_study(
     _check(per_method, practice, exposure, participants, fixation, methods)
     if Path(folder).exists():
         raise FileExistsError(f'{folder} exists; give the study a new folder')
-    rng = random.Random(seed)
-    names = list(methods)
-    practice_fakes = [names[i % len(names)] for i in range(practice // 2)]
-    practice_reals = practice - len(practice_fakes)
-    reals = _images(real, per_method * len(names) + practice_reals)
-    fakes = {
-        name: _images(methods[name], per_method + practice_fakes.count(name))
-        for name in names
-    }
-    for pool in (reals, *fakes.values()):
-        rng.shuffle(pool)
-    # (method, truth, image); popped, so that no scored trial shows them again
-    practice_trials = [(name, 'fake', fakes[name].pop()) for name in practice_fakes]
-    practice_trials += [
-        (names[i % len(names)], 'real', reals.pop()) for i in range(practice_reals)
-    ]
-
-    sessions = []
-    for _ in range(participants):
-        own_reals = iter(rng.sample(reals, per_method * len(names)))
-        trials = []
-        for name in names:
-            for image in rng.sample(fakes[name], per_method):
-                trials += [(name, 'fake', image), (name, 'real', next(own_reals))]
-        sessions.append(
-            (rng.sample(practice_trials, practice), rng.sample(trials, len(trials)))
-        )
-
-    used = sorted({t[2] for main in sessions for part in main for t in part})
-    sizes, warnings = _inspect(used, Path(real), {n: Path(methods[n]) for n in names})
+    sessions = _draw(real, methods, per_method, practice, participants, seed)
+    used = sorted({image for s in sessions for part in s for _, _, image in part})
+    sizes, warnings = _inspect(used, Path(real), methods)
     width = max(w for w, _ in sizes)
     if consent is None:
         consent = CONSENT.format(
-            exposure=exposure, practice=practice, trials=2 * per_method * len(names)
+            exposure=exposure, practice=practice, trials=2 * per_method * len(methods)
         )
     store = Store.create(
         folder,
@@ -109,15 +83,21 @@ def make_study(
             fixation=fixation,
             size=[width, max(h for _, h in sizes)],
             display=display or max(width, 256),
-            methods=names,
+            methods=list(methods),
             per_method=per_method,
             seed=seed,
             made_at=datetime.now(timezone.utc).isoformat(timespec='seconds'),
             version=__version__,
         ),
     )
-    files = {path: _copy(path, store.images) for path in used}
-    _insert(store, files, sessions)
+    try:
+        files = {path: _copy(path, store.images) for path in used}
+        _insert(store, files, sessions)
+    except BaseException:
+        shutil.rmtree(folder)  # half a study would look like a whole one
+        raise
+    finally:
+        store.close()
     return warnings
 
 
@@ -135,6 +115,34 @@ def _check(per_method, practice, exposure, participants, fixation, methods) -> N
             raise ValueError(f'{name} is {value}; it must be from {low} to {high}')
 
 
+def _draw(real, methods, per_method, practice, participants, seed) -> list[tuple]:
+    """For each participant the practice and the main trials: (method, truth, image)."""
+    rng = random.Random(seed)
+    names = list(methods)
+    practice_fakes = [names[i % len(names)] for i in range(practice // 2)]
+    practice_reals = [names[i % len(names)] for i in range(practice - practice // 2)]
+    reals = _images(real, per_method * len(names) + len(practice_reals))
+    fakes = {
+        name: _images(methods[name], per_method + practice_fakes.count(name))
+        for name in names
+    }
+    for pool in (reals, *fakes.values()):
+        rng.shuffle(pool)
+    # Popped, so that no main trial shows them again.
+    first = [(name, 'fake', fakes[name].pop()) for name in practice_fakes]
+    first += [(name, 'real', reals.pop()) for name in practice_reals]
+
+    sessions = []
+    for _ in range(participants):
+        own_reals = iter(rng.sample(reals, per_method * len(names)))
+        main = []
+        for name in names:
+            for image in rng.sample(fakes[name], per_method):
+                main += [(name, 'fake', image), (name, 'real', next(own_reals))]
+        sessions.append((rng.sample(first, len(first)), rng.sample(main, len(main))))
+    return sessions
+
+
 def _images(folder: Path, needed: int) -> list[Path]:
     folder = Path(folder)
     if not folder.is_dir():
@@ -148,11 +156,11 @@ def _images(folder: Path, needed: int) -> list[Path]:
     return found
 
 
-def _inspect(used: list[Path], real: Path, methods: dict[str, Path]):
+def _inspect(used: list[Path], real: Path, methods: Mapping[str, Path]):
     """All sizes, and a warning for each thing that could give the answer away."""
     from PIL import Image  # only `make` needs it, so that `serve` starts at once
 
-    kinds = {real: 'real', **{path: name for name, path in methods.items()}}
+    kinds = {real: 'real', **{Path(path): name for name, path in methods.items()}}
     sizes, formats = ({kind: set() for kind in kinds.values()} for _ in range(2))
     for path in used:
         with Image.open(path) as image:
@@ -183,12 +191,12 @@ def _inspect(used: list[Path], real: Path, methods: dict[str, Path]):
 
 def _copy(source: Path, folder: Path) -> str:
     """Re-encode without metadata, so that the bytes say nothing but the pixels."""
-    from PIL import Image
+    from PIL import Image, ImageOps
 
     name = secrets.token_urlsafe(16) + '.png'
     with Image.open(source) as image:
-        pixels = image.convert('RGB')
-    clean = Image.new('RGB', pixels.size)
+        pixels = ImageOps.exif_transpose(image).convert('RGB')
+    clean = Image.new('RGB', pixels.size)  # convert() keeps profiles and tags
     clean.paste(pixels)
     clean.save(folder / name, format='PNG')
     return name
