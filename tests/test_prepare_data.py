@@ -19,6 +19,7 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
+from mmagic_mr.prepare.files import save_png
 from mmagic_mr.prepare.holes import draw_hole, fixed_hole, hole_mask
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -248,6 +249,17 @@ def test_other_settings_and_strange_files_are_refused(cityscapes, tmp_path):
     assert "'size': 16" in fails('cityscapes', cityscapes, dst, '--size', 8)
     (dst / 'manifest.partial.json').write_text('{')
     assert 'is not a manifest' in fails('cityscapes', cityscapes, dst, '--size', 16)
+
+
+def test_failed_write_leaves_no_file(tmp_path):
+    class FullDisk:
+        def save(self, path, format):
+            Path(path).write_bytes(b'half')
+            raise OSError('disk full')
+
+    with pytest.raises(OSError, match='disk full'):
+        save_png(FullDisk(), tmp_path / 'a/b.png')
+    assert files(tmp_path) == []
 
 
 def test_killed_run_goes_on(cityscapes, tmp_path):
