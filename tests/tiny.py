@@ -46,7 +46,9 @@ def options(data_root, size=32) -> dict:
 def load(name: str, data_root, work_dir, size=32, **overrides):
     """The config of this name with `options`, K = 2 on 2 inputs, and ``overrides``."""
     from mmengine.config import Config
+    from mmengine.runner import runner
 
+    runner.collect_env = dict  # Three seconds a run, to write compilers into the log.
     cfg = Config.fromfile(CONFIGS / f'{name}.py')
     small = options(data_root, size)
     if cfg.model.num_samples > 1:
