@@ -579,6 +579,8 @@ def test_nothing_tells_the_answer_before_it_is_given(two):
         # practice tells it afterwards, a scored trial never does
         assert reply.get('truth') == (trial['truth'] if trial['practice'] else None)
     assert client.get()[1]['trial'] is None
+    assert client.answer(trials[-1]['id'], 'real')[0] == 409
+    assert client.get(f'/image/{trials[-1]["id"]}')[0] == 409
 
 
 # ------------------------------------------------------------------ killed
