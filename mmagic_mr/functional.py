@@ -80,7 +80,8 @@ def sample_moments(
     Gaussian: mean and variance with divisor K-1, for both estimators. Laplace: median
     and mean absolute deviation from it. 'paper' takes the lower median of an even K, as
     ``torch.median``. 'unbiased' takes the mid-point one and divides the deviation by
-    its expectation for K samples of a Laplace distribution of scale 1.
+    its expectation for K samples of a Laplace distribution of scale 1. (Of 10 Gaussian
+    samples the deviation is then 2% too low on average, instead of 7%.)
 
     The gradient of the median as a center is spread evenly over the samples
     (appendix A), 1/K each.
@@ -119,10 +120,7 @@ def sample_moments(
     if distribution == 'gaussian':
         center = mean
     else:
-        median = samples.median(dim=1).values
-        if estimator == 'unbiased':
-            # The lower median of -x is minus the upper one of x.
-            median = (median - (-samples).median(dim=1).values) / 2
+        median = _median(samples, estimator)
         center = _straight_through(median, mean)
 
     if num_samples == 1:
@@ -163,6 +161,9 @@ def mr_loss(
     the constants of `laplace_constants`, so that for Laplace samples and data both
     orders prefer the dispersion of the data (in order 1 the pull to 0 vanishes there,
     it cannot vanish everywhere).
+
+    Order 2 does not resolve variances below `SAMPLE_VARIANCE_FLOOR`: it is evaluated
+    there, and its gradient still drives nearly collapsed samples apart.
 
     Args:
         samples: K samples per input.
@@ -396,6 +397,16 @@ def masked_mean(values: Tensor, mask: Tensor | None = None) -> Tensor:
     mask = _check_shape(mask, expected, 'mask').to(values.dtype)
     count = mask.sum() * values.shape[1]
     return (values * mask).sum() / torch.where(count > 0, count, 1)
+
+
+def _median(samples: Tensor, estimator: str) -> Tensor:
+    """By sorting: torch.median refuses GPUs in torch's deterministic mode."""
+    num_samples = samples.shape[1]
+    ranks = [(num_samples - 1) // 2]
+    if estimator == 'unbiased':
+        ranks.append(num_samples // 2)
+    order = samples.detach().argsort(dim=1)
+    return samples.gather(1, order[:, ranks]).mean(dim=1)
 
 
 def _squared_variance(samples: Tensor) -> Tensor:
