@@ -15,7 +15,7 @@ from mmengine.logging import print_log
 from mmengine.model import is_model_wrapper
 from torch import Tensor, nn
 
-from ..functional import Moments
+from ..functional import Moments, masked_mean
 from ..losses import ProxyMRLoss
 from ..noise import add_noise_sites, sampling
 
@@ -28,12 +28,17 @@ class Batch:
         x: input of the generator (whitened).
         y: target, (N, C, H, W).
         mask: (N, 1, H, W), 1 where the loss counts; None: everywhere.
-        box: (N, 4) integers, what the discriminator looks at closely (inpainting).
+        known: (N, C, H, W), the image outside the mask; None: nothing is known.
+        box: (N, 4) integers, top, left, height, width of what the discriminator looks
+            at closely; on the CPU.
+
+    ``y`` is None where there is only something to sample from.
     """
 
     x: Tensor
-    y: Tensor
+    y: Tensor | None = None
     mask: Tensor | None = None
+    known: Tensor | None = None
     box: Tensor | None = None
 
     def first(self, n: int | None) -> 'Batch':
@@ -93,6 +98,7 @@ class MomentReconstruction:
     generator_name = 'generator'  # attribute, and key in the optimiser config
     discriminator_name = 'discriminator'
     gan_loss_name = 'gan_loss'
+    reconstruction_terms = ()  # constructor arguments that `mr_loss` replaces
     image_key = 'img'  # data field in whose range the generator's output is
 
     def __init__(
@@ -189,11 +195,17 @@ class MomentReconstruction:
 
     def drop_reconstruction(self, host: dict) -> list:
         """Take the reconstruction terms out of the host's arguments; their names."""
-        raise NotImplementedError
+        terms = {name: host.get(name) for name in self.reconstruction_terms}
+        host.update(dict.fromkeys(terms))
+        return [f'{name} ({term["type"]})' for name, term in terms.items() if term]
 
     def noisy_networks(self) -> list:
         """The networks that get noise."""
         return [_unwrapped(self.generator)]
+
+    def make_condition(self, x: Tensor) -> Batch:
+        """What is sampled from, of x as the data preprocessor gives it."""
+        return Batch(self.whiten(x))
 
     def make_batch(self, data: dict) -> Batch:
         """Preprocessed data to the tensors of one update."""
@@ -204,8 +216,15 @@ class MomentReconstruction:
         return network(batch.x)
 
     def compose(self, batch: Batch, samples: Tensor) -> Tensor:
-        """What is shown and judged: (N, K, C, H, W) to the same."""
-        return samples
+        """What is shown and judged: samples, and the known image outside the mask.
+
+        Shape:
+            (N, K, C, H, W) to the same.
+        """
+        if batch.known is None:
+            return samples
+        inside = batch.mask.unsqueeze(1) > 0
+        return torch.where(inside, samples, batch.known.unsqueeze(1))
 
     def judge(
         self, network: nn.Module, batch: Batch, images: Tensor, num_samples: int
@@ -217,9 +236,15 @@ class MomentReconstruction:
         """The host's own reconstruction terms, for ``mr_loss=None``."""
         return {}
 
-    def host_fields(self, image: Tensor) -> dict:
-        """Fields that the host's metrics read, for one image (C, H, W) in 0..255."""
-        raise NotImplementedError
+    def add_host_fields(self, output: DataSample, x) -> None:
+        """Set what MMagic's metrics and visualisers read, from the first sample.
+
+        Args:
+            output: has the field ``samples`` already.
+            x: preprocessed input of this image.
+        """
+        output.set_tensor_data({'input': self._to_host(x, output)})
+        output.output = DataSample(pred_img=output.samples[0].cpu())
 
     # -- sampling ------------------------------------------------------------------
 
@@ -227,7 +252,7 @@ class MomentReconstruction:
         n = len(batch.x)
         with sampling(n, num_samples, **source) as shared:
             rows = shared.expand(self.generate(network, batch))
-        return self.compose(batch, rows.unflatten(0, (n, num_samples)))
+        return rows.unflatten(0, (n, num_samples))
 
     def sample(
         self,
@@ -259,7 +284,7 @@ class MomentReconstruction:
             x (N, C, H, W) to (N, K, C', H', W').
         """
         return self.sample_batch(
-            Batch(self.whiten(x), None), num_samples, z=z, seed=seed, keep=keep
+            self.make_condition(x), num_samples, z=z, seed=seed, keep=keep
         )
 
     def sample_batch(
@@ -273,7 +298,7 @@ class MomentReconstruction:
         if seeds is not None and len(seeds) != n:
             raise ValueError(f'{len(seeds)} seeds for {n} inputs')
         network = _unwrapped(getattr(self, self.generator_name))
-        return self._draw(
+        samples = self._draw(
             network,
             batch,
             num_samples or self.eval_num_samples,
@@ -282,6 +307,7 @@ class MomentReconstruction:
             seed_device='cpu',
             keep=keep,
         )
+        return self.compose(batch, samples)
 
     def predict_moments(self, x: Tensor) -> Moments | None:
         """The predictor's center and dispersion; None without a predictor.
@@ -289,7 +315,17 @@ class MomentReconstruction:
         Shape:
             x (N, C, H, W), as the data preprocessor gives it, to two (N, C', H', W').
         """
-        return self.predictor.moments(self.whiten(x)) if self.predictor else None
+        return self._predict(self.make_condition(x))
+
+    def _predict(self, batch: Batch) -> Moments | None:
+        # What is known has no dispersion.
+        if self.predictor is None:
+            return None
+        center, dispersion = self.predictor.moments(batch.x)
+        center = self.compose(batch, center.unsqueeze(1)).squeeze(1)
+        if batch.known is not None:
+            dispersion = dispersion * (batch.mask > 0)
+        return Moments(center, dispersion)
 
     # -- training ------------------------------------------------------------------
 
@@ -299,7 +335,8 @@ class MomentReconstruction:
         batch = self.make_batch(self.data_preprocessor(data, True))
         iteration = MessageHub.get_current_instance().get_info('iter', 0)
         logs = {}
-        if self.adversarial:
+        adversarial = self.adversarial and self.is_adversarial(iteration)
+        if adversarial:
             wrapper = optim_wrapper[self.discriminator_name]
             turn = iteration // wrapper._accumulative_counts
             if turn % self.gen_updates_per_disc == 0:
@@ -308,7 +345,7 @@ class MomentReconstruction:
             wrapper = optim_wrapper[self.generator_name]
             logs.update(
                 self._update_generator(
-                    batch.first(self.gen_batch_size), wrapper, iteration
+                    batch.first(self.gen_batch_size), wrapper, iteration, adversarial
                 )
             )
         return logs
@@ -316,8 +353,13 @@ class MomentReconstruction:
     @property
     def adversarial(self) -> bool:
         """Whether there is a GAN loss (weight 0 counts as none: appendix F.1)."""
-        loss = getattr(self, self.gan_loss_name)
-        return loss is not None and loss.loss_weight > 0
+        loss = getattr(self, self.gan_loss_name, None)
+        network = getattr(self, self.discriminator_name, None)
+        return loss is not None and network is not None and loss.loss_weight > 0
+
+    def is_adversarial(self, iteration: int) -> bool:
+        """Whether the host's schedule has a GAN loss now."""
+        return True
 
     def is_generator_turn(self, iteration: int) -> bool:
         """Whether the host's schedule updates the generator now."""
@@ -351,13 +393,16 @@ class MomentReconstruction:
                 seeds = self._train_seeds(len(batch.x), iteration, purpose=0)
                 fake = self._draw(
                     generator, batch, 1, seeds=seeds, seed_device=batch.x.device
-                ).flatten(0, 1)
+                )
+                fake = self.compose(batch, fake).flatten(0, 1)
             loss_fake = gan_loss(self.judge(network, batch, fake, 1), False, True)
             loss_real = gan_loss(self.judge(network, batch, batch.y, 1), True, True)
         wrapper.update_params((loss_real + loss_fake) / 2)
         return dict(loss_d_real=loss_real.detach(), loss_d_fake=loss_fake.detach())
 
-    def _update_generator(self, batch: Batch, wrapper, iteration: int) -> dict:
+    def _update_generator(
+        self, batch: Batch, wrapper, iteration: int, adversarial: bool
+    ) -> dict:
         network = getattr(self, self.generator_name)
         seeds = self._train_seeds(len(batch.x), iteration, purpose=1)
         with wrapper.optim_context(network):
@@ -369,30 +414,37 @@ class MomentReconstruction:
                 seed_device=batch.x.device,
             )
             moments = self.predictor.moments(batch.x) if self.predictor else None
-            losses = self.generator_losses(batch, samples, moments)
+            losses = self.generator_losses(batch, samples, moments, adversarial)
         loss, logs = self.parse_losses(losses)
         wrapper.update_params(loss)
         del logs['loss']  # Of the generator alone: no name for it in the log.
         with torch.no_grad():
             if self.num_samples > 1:
-                logs['sample_std'] = samples.float().var(1).mean().sqrt()
+                variance = samples.float().var(1)
+                logs['sample_std'] = masked_mean(variance, batch.mask).sqrt()
             if moments is not None:
-                logs['pred_std'] = self._variance(moments).mean().sqrt()
+                variance = self._variance(moments)
+                logs['pred_std'] = masked_mean(variance, batch.mask).sqrt()
         return logs
 
     def generator_losses(
-        self, batch: Batch, samples: Tensor, moments: Moments | None
+        self,
+        batch: Batch,
+        samples: Tensor,
+        moments: Moments | None,
+        adversarial: bool = True,
     ) -> dict:
         """Terms of the generator's loss, by the name that the log shows.
 
         Args:
             batch: N inputs.
-            samples: (N, K, C, H, W).
+            samples: (N, K, C, H, W), as the generator gives them.
             moments: what the predictor says; needed by a proxy loss alone.
+            adversarial: with the GAN loss, if there is one.
         """
         losses = {}
-        images = samples.flatten(0, 1)
-        if self.adversarial:
+        if adversarial and self.adversarial:
+            images = self.compose(batch, samples).flatten(0, 1)
             discriminator = _unwrapped(getattr(self, self.discriminator_name))
             with _frozen(discriminator):
                 logits = self.judge(discriminator, batch, images, samples.shape[1])
@@ -448,13 +500,17 @@ class MomentReconstruction:
             if seed is None:
                 seed = [self._image_seed(i, s) for i, s in enumerate(outputs)]
             samples = self.sample_batch(batch, num_samples, seed=seed).float()
-            moments = self.predictor.moments(batch.x) if self.predictor else None
+            moments = self._predict(batch)
+        inputs = data['inputs']
         for i, output in enumerate(outputs):
             self._add_statistics(
                 output,
                 samples[i],
                 moments and Moments(moments.center[i], self._variance(moments)[i]),
             )
+            is_dict = isinstance(inputs, dict)
+            x = {k: v[i] for k, v in inputs.items()} if is_dict else inputs[i]
+            self.add_host_fields(output, x)
         return outputs
 
     def test_step(self, data: dict) -> list:
@@ -499,7 +555,6 @@ class MomentReconstruction:
         fields.update(
             {k: self._variance_to_host(v, output) for k, v in variances.items()}
         )
-        fields.update(self.host_fields(fields['samples'][0]))
         output.set_tensor_data(fields)
 
     def _to_host(self, image: Tensor, data_sample: DataSample) -> Tensor:

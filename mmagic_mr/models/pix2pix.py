@@ -3,6 +3,7 @@
 import torch
 from mmagic.models.editors import Pix2Pix
 from mmagic.registry import MODELS
+from mmagic.structures import DataSample
 from torch import Tensor, nn
 
 from ..sharing import SharedForward
@@ -103,8 +104,8 @@ class MRPix2Pix(MomentReconstruction, Pix2Pix):
         l1 = self.pixel_loss_of(self.pixel_loss, batch, samples)
         return dict(loss_pixel=self.pixel_loss_weight * l1)
 
-    def host_fields(self, image: Tensor) -> dict:
-        return {f'fake_{self.target_domain}': image}
+    def add_host_fields(self, output: DataSample, x) -> None:
+        output.set_tensor_data({f'fake_{self.target_domain}': output.samples[0]})
 
     def forward_test(self, img: Tensor, target_domain: str, **kwargs) -> dict:
         """MMagic's interface: one sample for each image, in evaluation mode.
