@@ -93,7 +93,7 @@ setup(
     include_package_data=True,
     python_requires='>=3.10',
     install_requires=REQUIREMENTS,
-    extras_require={'dev': ['pytest', 'ruff']},
+    extras_require={'dev': ['pytest', 'ruff', 'selenium']},
     cmdclass={'build_py': BuildWithMim},
     zip_safe=False,
 )
