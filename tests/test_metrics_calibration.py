@@ -104,6 +104,16 @@ def test_fair_crps_is_the_explicit_double_sum():
     torch.testing.assert_close(fair_crps(samples, y), (first - second).double())
 
 
+def test_fair_crps_is_that_of_scoringrules():
+    scoringrules = pytest.importorskip('scoringrules')
+    rng = np.random.default_rng(0)
+    samples, y = rng.normal(size=(7, 4, 5)), rng.normal(size=(4, 5))
+    expected = scoringrules.crps_ensemble(y, samples, m_axis=0, estimator='fair',
+                                          backend='numpy')
+    found = fair_crps(torch.from_numpy(samples), torch.from_numpy(y))
+    np.testing.assert_allclose(found, expected, rtol=1e-10)
+
+
 def test_fair_crps_of_an_exact_sampler_does_not_depend_on_k():
     """What makes it fair: the expectation is that of infinitely many samples."""
     for k in 2, 20:

@@ -33,18 +33,20 @@ def fair_crps(samples: Tensor, target: Tensor) -> Tensor:
         samples (K, ...), target (...).
 
     Reference:
-        Ferro, Fair scores for ensemble forecasts, QJRMS 2014; computed by the package
-        scoringrules, in the form with probability-weighted moments.
+        Ferro, Fair scores for ensemble forecasts, QJRMS 2014. The double sum is taken
+        over sorted samples (probability-weighted moments), in K log K steps.
 
     Example:
         >>> fair_crps(torch.tensor([[0.], [2.]]), torch.tensor([1.])).item()
         0.0
     """
-    from scoringrules import crps_ensemble
-
     _check_k(samples)
-    return crps_ensemble(target.double(), samples.double(), m_axis=0, estimator='pwm',
-                         backend='torch')
+    k = len(samples)
+    samples, target = samples.double(), target.double()
+    rank = torch.arange(k, dtype=torch.float64, device=samples.device)
+    weights = (2 * rank - (k - 1)) / (k * (k - 1))
+    spread = (samples.sort(0).values * weights.view(-1, *[1] * target.ndim)).sum(0)
+    return (samples - target).abs().mean(0) - spread
 
 
 def target_ranks(samples: Tensor, target: Tensor,
@@ -101,7 +103,7 @@ def pool(images: Tensor, cell: int) -> Tensor:
 
 
 def image_calibration(samples: Tensor, target: Tensor, cell: int = 1, seed: int = 0,
-                      index: int = 0) -> dict:
+                      index: int = 0, mask: Tensor | None = None) -> dict:
     """What one input says about the calibration of the samples, at one cell size.
 
     Args:
@@ -109,6 +111,8 @@ def image_calibration(samples: Tensor, target: Tensor, cell: int = 1, seed: int 
         target: the held-out image of the same input.
         cell: side of the cells that are averaged first; 1: pixels.
         seed, index: of the evaluation and of the input; for ties of ranks.
+        mask: where it counts, 1 in the hole of an inpainting: the cells that lie wholly
+            inside are used. None: all over.
 
     Returns:
         Means over the cells: `crps`, `nll`, `var` (unbiased), `error` (squared, of the
@@ -116,7 +120,7 @@ def image_calibration(samples: Tensor, target: Tensor, cell: int = 1, seed: int 
         and `ranks`, the share of each of the K + 1 ranks.
 
     Shape:
-        samples (K, C, H, W), target (C, H, W).
+        samples (K, C, H, W), target (C, H, W), mask (1, H, W).
     """
     _check_k(samples)
     if samples.shape[1:] != target.shape:
@@ -124,6 +128,12 @@ def image_calibration(samples: Tensor, target: Tensor, cell: int = 1, seed: int 
                          f'shape {tuple(target.shape)}')
     samples = pool(samples.double(), cell)
     target = pool(target.double()[None], cell)[0]
+    if mask is not None:
+        inside = pool(mask.double()[None], cell)[0, 0] == 1
+        if not inside.any():
+            raise ValueError(f'input {index}: no cell of {cell}x{cell} lies in the '
+                             f'hole; leave {cell} out of cells')
+        samples, target = samples[..., inside], target[..., inside]
     mean, var = samples.mean(0), samples.var(0)
     generator = torch.Generator().manual_seed(
         int(np.random.SeedSequence([seed, index, cell]).generate_state(1)[0]))
@@ -139,12 +149,14 @@ def image_calibration(samples: Tensor, target: Tensor, cell: int = 1, seed: int 
         ranks=(counts.double() / ranks.numel()).tolist())
 
 
-def moment_error(samples: Tensor, mean: Tensor, var: Tensor) -> dict:
+def moment_error(samples: Tensor, mean: Tensor, var: Tensor,
+                 mask: Tensor | None = None) -> dict:
     r"""How far the moments of K samples are from given ones, for one input.
 
     Args:
         samples: K images in [0, 1].
         mean, var: of the predictor, or the true ones, in the same units.
+        mask: see `image_calibration`.
 
     Returns:
         Means over the pixels: `mean_error`, the squared error of the sample mean less
@@ -153,10 +165,13 @@ def moment_error(samples: Tensor, mean: Tensor, var: Tensor) -> dict:
         deviation (finite K is in it: about var/(2(K-1)) for an exact sampler).
 
     Shape:
-        samples (K, C, H, W), mean and var (C, H, W).
+        samples (K, C, H, W), mean and var (C, H, W), mask (1, H, W).
     """
     _check_k(samples)
     samples, mean, var = samples.double(), mean.double(), var.double()
+    if mask is not None:
+        inside = mask[0] == 1
+        samples, mean, var = samples[..., inside], mean[..., inside], var[..., inside]
     found = samples.var(0)
     error = (samples.mean(0) - mean)**2 - found / len(samples)
     return dict(

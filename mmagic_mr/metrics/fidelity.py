@@ -104,8 +104,8 @@ class _ImageNetScale(nn.Module):
 def _torchscript(path):
     if path is None or not Path(path).is_file():
         raise FileNotFoundError(
-            f"extractor: path={path!r} is no file; kind='torchscript' needs path=FILE of "
-            'a network saved by torch.jit')
+            f"extractor: path={path!r} is no file; kind='torchscript' needs path=FILE, "
+            "a network saved by torch.jit")
     digest = hashlib.sha256(Path(path).read_bytes()).hexdigest()[:8]
     network = torch.jit.load(str(path), map_location='cpu')
     return network, f'{Path(path).stem}-{digest}', 'uint8'

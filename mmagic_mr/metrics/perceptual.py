@@ -34,6 +34,7 @@ class PixelDistance:
     """
     name = 'mean absolute difference'
     network = 'none'
+    range = 'RGB in [0, 1]'
 
     def to(self, device):
         return self
@@ -82,6 +83,8 @@ class PerceptualDistance(nn.Module):
         >>> distance(a, a).item(), distance.name
         (0.0, 'distance on a random alex trunk')
     """
+
+    range = 'RGB in [-1, 1]'
 
     def __init__(self, net: str = 'alex', version: str = '0.1',
                  backbone: str | None = None, chunk: int = 32):
