@@ -25,6 +25,7 @@ from scipy import stats
 from mmagic_mr.study.cli import is_loopback
 from mmagic_mr.study.make import make_study
 from mmagic_mr.study.score import bootstrap, detection, f_measure, score, table
+from mmagic_mr.study.server import StudyServer
 from mmagic_mr.study.store import Store
 
 ROOT = Path(__file__).parents[1]
@@ -405,11 +406,17 @@ def test_without_a_finished_participant_there_is_no_score(study):
 def two(study):
     """A running server, its folder, and two participants who agreed."""
     folder = study(per_method=3, practice=2, participants=2)
-    with serve(folder) as (_, links):
-        clients = [Client(link) for link in links]
+    store = Store(folder)
+    with contextlib.closing(store), StudyServer(store) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        base = f'http://127.0.0.1:{server.server_address[1]}/s/'
+        clients = [Client(base + person['token']) for person in store.progress()]
         for client in clients:
             client.consent()
         yield folder, clients
+        server.shutdown()
+        thread.join()
 
 
 def test_forged_token_is_refused(two):
