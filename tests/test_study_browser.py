@@ -249,9 +249,7 @@ def test_study_from_start_to_end(browser, study):
         called = sum(said == 'fake' for _, said in main)
         errors.append(2 * (1 - 2 * hits / (6 + called)))
     assert errors[0] == 0
-    assert errors[1] == pytest.approx(
-        1, abs=0.5
-    )  # 12 images only
+    assert errors[1] == pytest.approx(1, abs=0.5)  # 12 images only
     assert errors[2] == 2
     mean = result['methods']['mr1']['realism']['mean']
     assert mean == pytest.approx(np.mean(errors), abs=1e-9)
