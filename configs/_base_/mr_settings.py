@@ -1,0 +1,42 @@
+# What every configuration of this project shares, under names that no base of MMagic's
+# has: two bases may not define the same one.
+custom_imports = dict(imports=['mmagic_mr.plugin'], allow_failed_imports=False)
+
+# Paper, appendix B: the same optimiser for G, D and P, and no learning-rate schedule
+mr_optim_wrapper = dict(
+    type='OptimWrapper',
+    optimizer=dict(
+        type='Adam', lr=1e-4, betas=(0.5, 0.999), weight_decay=1e-4, amsgrad=True
+    ),
+    clip_grad=dict(type='value', clip_value=0.5),
+)
+
+# The authors validate and save each 5000 steps. Adam's state makes a checkpoint
+# four times the networks' size (0.9 GB at 256x256), hence few are kept
+mr_default_hooks = dict(
+    logger=dict(interval=50),
+    checkpoint=dict(
+        interval=5000, max_keep_ckpts=2, out_dir=None, save_param_scheduler=False
+    ),
+)
+mr_visualizer = dict(
+    type='Visualizer',
+    vis_backends=[dict(type='VisBackend'), dict(type='TensorboardVisBackend')],
+)
+mr_custom_hooks = [
+    dict(type='CollageHook', interval=1000),
+    dict(type='SampleCollapseHook'),
+]
+
+# For proxy losses only, whose configs put it first in custom_hooks (so that
+# --cfg-options reaches it as custom_hooks.0). The paper trains P until it overfits: the
+# patience ends it, max_iters is a safety net. Order 2 serves proxy MR1 too, as in the
+# authors' code: of such a P only the center is used. The distribution is mr_loss's
+predictor_hook = dict(
+    type='PredictorPretrainHook',
+    max_iters=50000,
+    val_interval=500,
+    patience=10,
+    nll=dict(type='MomentNLLLoss', order=2),
+    optim_wrapper=mr_optim_wrapper,
+)
