@@ -76,11 +76,22 @@ def read_config(args: argparse.Namespace, folder: Path):
     return cfg
 
 
-def import_modules(cfg) -> None:
-    """Imports the config's ``custom_imports``: for ours, all of MMagic (seconds)."""
+def prepare_run(cfg):
+    """Imports the config's ``custom_imports`` (for ours, all of MMagic: seconds).
+
+    Returns:
+        mmengine's class Runner.
+    """
+    import torch
+    from mmengine.runner import Runner
     from mmengine.utils import import_modules_from_strings
 
     import_modules_from_strings(**cfg.get('custom_imports', {'imports': None}))
+    if cfg.launcher == 'pytorch' and not torch.cuda.is_available():
+        # mmengine takes a GPU for granted, but leaves a group alone that is there
+        torch.distributed.init_process_group('gloo')
+        cfg.merge_from_dict({'model_wrapper_cfg.device_ids': None})
+    return Runner
 
 
 def _deliberate(error: BaseException) -> bool:
@@ -96,6 +107,18 @@ def _deliberate(error: BaseException) -> bool:
     return package in ('mmagic_mr', '__main__') and line.lstrip().startswith('raise')
 
 
+def _deliberate_in_worker(text: str) -> str | None:
+    """The message of such an error in a data loader's worker: torch gives its text."""
+    lines = text.strip().splitlines()
+    frames = [i for i, line in enumerate(lines) if line.startswith('  File "')]
+    if not frames or 'in DataLoader worker process' not in lines[0]:
+        return None
+    place, statement = lines[frames[-1] : frames[-1] + 2]
+    if 'mmagic_mr' not in place or not statement.lstrip().startswith('raise'):
+        return None
+    return lines[-1].partition(': ')[2]
+
+
 @contextlib.contextmanager
 def short_errors():
     """Turns errors that this project raises on purpose into one line, exit status 1.
@@ -109,7 +132,9 @@ def short_errors():
         cause = error
         while cause is not None and not _deliberate(cause):
             cause = cause.__context__
-        if cause is None:
+        if cause is not None:
+            sys.exit(f'error: {cause.args[0] if len(cause.args) == 1 else cause}')
+        message = _deliberate_in_worker(str(error))
+        if message is None:
             raise
-        message = cause.args[0] if len(cause.args) == 1 else cause
         sys.exit(f'error: {message}')

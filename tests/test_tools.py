@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -19,10 +20,10 @@ ROOT = Path(__file__).resolve().parents[1]
 CONFIG = 'configs/pix2pix_proxy_mr2_cityscapes.py'
 
 
-def call(tool, *args):
+def call(tool, *args, launch=()):
     """Runs a tool; returns its output, stdout and stderr together."""
     done = subprocess.run(
-        [sys.executable, f'tools/{tool}.py', *map(str, args)],
+        [sys.executable, *launch, f'tools/{tool}.py', *map(str, args)],
         cwd=ROOT,
         env={**os.environ, 'PYTHONPATH': str(ROOT), 'OMP_NUM_THREADS': '1'},
         stdout=subprocess.PIPE,
@@ -135,6 +136,23 @@ def test_predictor_only(cityscapes, tmp_path):
     )
     assert (tmp_path / 'predictor' / 'best.pth').is_file()
     assert not list(tmp_path.glob('iter_*.pth'))
+
+
+@pytest.mark.slow
+def test_two_processes(cityscapes, tmp_path):
+    torchrun = '-m', 'torch.distributed.run', '--standalone', '--nproc_per_node=2'
+    options = [*sizes(cityscapes), 'train_dataloader.batch_size=2']
+    log = call(
+        'train',
+        CONFIG,
+        *('--launcher', 'pytorch', '--work-dir', tmp_path),
+        *options,
+        launch=torchrun,
+    )
+    assert 'GPU number: 2' in log or 'Distributed training: True' in log
+    assert log.count('Iter(train) [2/2]') == 1  # rank 0 alone writes the log
+    assert (tmp_path / 'predictor' / 'best.pth').is_file()
+    assert (tmp_path / 'iter_2.pth').is_file()
 
 
 def test_test(trained, cityscapes, tmp_path):
@@ -302,6 +320,18 @@ def test_missing_data_names_folder_and_command(monkeypatch, tmp_path):
     message = fails(monkeypatch, 'train', CONFIG, '--work-dir', tmp_path, *options)
     assert f'{tmp_path}/nothing/train is missing' in message
     assert 'python tools/prepare_data.py cityscapes SRC data/cityscapes' in message
+
+
+@pytest.mark.parametrize('workers', [0, 1])
+def test_a_broken_image_is_named(monkeypatch, cityscapes, tmp_path, workers):
+    data = shutil.copytree(cityscapes, tmp_path / 'data')
+    for path in (data / 'train').glob('*.png'):
+        path.write_bytes(path.read_bytes()[:20])
+    options = [*sizes(data), f'train_dataloader.num_workers={workers}']
+    message = fails(monkeypatch, 'train', CONFIG, '--work-dir', tmp_path, *options)
+    assert '\n' not in message
+    assert f'{data}/train/' in message
+    assert 'is not a readable image' in message
 
 
 def test_images_of_one_name_get_the_folders_too(tmp_path):

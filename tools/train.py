@@ -66,13 +66,11 @@ def main():
     if args.predictor_only:
         stop_after_predictor(cfg)
 
-    cli.import_modules(cfg)
     import torch
-    from mmengine.runner import Runner
 
     if args.amp and not torch.cuda.is_available():
         raise ValueError('--amp: mixed precision needs a GPU, and none was found')
-    runner = Runner.from_cfg(cfg)
+    runner = cli.prepare_run(cfg).from_cfg(cfg)
     runner.train()
     runner.logger.info(f'Checkpoints and logs: {runner.work_dir}')
 
