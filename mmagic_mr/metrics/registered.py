@@ -11,9 +11,12 @@ import torch
 from mmagic.evaluation.metrics.ssim import ssim
 from mmagic.registry import METRICS
 
-from . import calibration, diversity, fidelity
+from . import calibration, fidelity
 from .base import SampleMetric, field, rgb, rgb_unit, variance_unit
+from .bootstrap import bootstrap_interval
+from .diversity import sample_diversity
 from .perceptual import build_distance
+from .protocols import check_num_samples, choose_inputs, find_protocol, real_ring
 from .report import Record
 
 
@@ -26,7 +29,7 @@ class SampleDiversity(SampleMetric):
     one drawn again with the same z: above 0, something random is outside z.
 
     Args:
-        protocols: names in :data:`mmagic_mr.metrics.diversity.PROTOCOLS`.
+        protocols: names in :data:`mmagic_mr.metrics.protocols.PROTOCOLS`.
         distance: config of :func:`mmagic_mr.metrics.perceptual.build_distance`:
             ``dict(name='lpips', net='alex', version='0.1', backbone=None)``.
         kwargs: those of :class:`SampleMetric`. With ``mask_key`` the distance map
@@ -42,13 +45,13 @@ class SampleDiversity(SampleMetric):
     def __init__(self, protocols=('lee2019', ), distance: dict | None = None, **kwargs):
         super().__init__(**kwargs)
         names = [protocols] if isinstance(protocols, str) else list(protocols)
-        self.protocols = {name: diversity.find_protocol(name) for name in names}
+        self.protocols = {name: find_protocol(name) for name in names}
         self.distance = build_distance(**(distance or {}))
 
     def prepare(self, module, dataloader):
         super().prepare(module, dataloader)
         self.chosen = {
-            name: set(diversity.choose_inputs(self.size, protocol.inputs))
+            name: set(choose_inputs(self.size, protocol.inputs))
             for name, protocol in self.protocols.items()
         }
 
@@ -59,12 +62,12 @@ class SampleDiversity(SampleMetric):
 
     def measure(self, index, samples, target, mask, data, data_batch):
         for name in self.protocols:
-            diversity.check_num_samples(name, len(samples))
+            check_num_samples(name, len(samples))
         self.device = samples.device
         self.distance.to(self.device)
         weights = None if mask is None else mask[None]
         values = {
-            name: diversity.sample_diversity(samples, self.distance, name, self.seed,
+            name: sample_diversity(samples, self.distance, name, self.seed,
                                              index, weights)
             for name, chosen in self.chosen.items() if index in chosen
         }
@@ -93,7 +96,7 @@ class SampleDiversity(SampleMetric):
         for name, protocol in self.protocols.items():
             rows = [row for row in results if name in row['values']]
             values = [row['values'][name] for row in rows]
-            low, high = diversity.bootstrap_interval(values, self.seed)
+            low, high = bootstrap_interval(values, self.seed)
             records.append(
                 Record(
                     group='diversity',
@@ -107,7 +110,7 @@ class SampleDiversity(SampleMetric):
                     network=self.distance.network,
                     range=self.distance.range,
                     inputs=len(rows),
-                    samples=diversity.check_num_samples(name, rows[0]['samples']),
+                    samples=check_num_samples(name, rows[0]['samples']),
                     seed=self.seed,
                     extra=dict(
                         ceiling=self._ceiling(rows),
@@ -121,7 +124,7 @@ class SampleDiversity(SampleMetric):
         if len({row['target'].shape for row in rows}) != 1:
             return None
         found = []
-        for i, j in diversity.real_ring(len(rows), self.seed).tolist():
+        for i, j in real_ring(len(rows), self.seed).tolist():
             pair = (torch.from_numpy(rows[n]['target'])[None].to(self.device) / 255
                     for n in (i, j))
             mask = rows[i]['mask']
@@ -240,7 +243,8 @@ class SampleFidelity(SampleMetric):
     Args:
         extractor: config of :class:`mmagic_mr.metrics.fidelity.Extractor`; its name is
             part of every result's name.
-        measures: some of 'fid', 'kid', 'precision_recall', 'density_coverage'.
+        measures: some of 'fid', 'kid', 'precision_recall', 'density_coverage'; None:
+            those for which the test set is large enough.
         samples_per_input: how many samples of each input count as fakes; with 1 there
             are as many fakes as real images.
         kwargs: those of :class:`SampleMetric`.
@@ -249,22 +253,25 @@ class SampleFidelity(SampleMetric):
     default_prefix = 'fidelity'
     MEASURES = ('fid', 'kid', 'precision_recall', 'density_coverage')
 
-    def __init__(self, extractor: dict | None = None, measures=MEASURES,
+    def __init__(self, extractor: dict | None = None, measures=None,
                  samples_per_input: int = 1, **kwargs):
         super().__init__(**kwargs)
-        unknown = set(measures) - set(self.MEASURES)
+        unknown = set(measures or ()) - set(self.MEASURES)
         if unknown:
             raise ValueError(f'measures {sorted(unknown)}; there are {self.MEASURES}')
         self.extractor = fidelity.Extractor(**(extractor or {}))
-        self.measures, self.samples_per_input = tuple(measures), samples_per_input
+        self.measures, self.samples_per_input = measures, samples_per_input
 
     def prepare(self, module, dataloader):
         super().prepare(module, dataloader)
+        needed = {name: NEIGHBOURS.get(name, 1) + 1 for name in self.MEASURES}
+        if self.measures is None:
+            self.measures = [m for m in self.MEASURES if needed[m] <= self.size]
         for measure in self.measures:
-            needed = NEIGHBOURS.get(measure, 1) + 1
-            if self.size < needed:
-                raise ValueError(f'{measure} needs {needed} images, the test set has '
-                                 f'{self.size}: leave it out of measures')
+            if self.size < needed[measure]:
+                raise ValueError(
+                    f'{measure} needs {needed[measure]} images, the test set has '
+                    f'{self.size}: leave it out of measures')
 
     def measure(self, index, samples, target, mask, data, data_batch):
         if len(samples) < self.samples_per_input:
@@ -374,7 +381,7 @@ class SampleReconstruction(SampleMetric):
             for column, (short, words) in enumerate(
                     (('best', f'best of {k}'), ('mean', f'mean of {k}'))):
                 values = [row[key][column] for row in results]
-                low, high = diversity.bootstrap_interval(values, self.seed)
+                low, high = bootstrap_interval(values, self.seed)
                 records.append(Record(
                     group='reconstruction', name=f'{name}, {words}',
                     key=f'{name.replace(" ", "-")}_{short}',
