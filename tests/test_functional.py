@@ -8,7 +8,7 @@ import torch
 from scipy import optimize, stats
 from torch.distributions import Exponential, Laplace, Normal
 
-from mmagic_mr._laplace import laplace_constants
+from mmagic_mr._laplace import _integral, laplace_constants
 from mmagic_mr.functional import (
     SAMPLE_VARIANCE_FLOOR,
     Moments,
@@ -102,6 +102,12 @@ def test_constants_by_hand():
         median_sq * mad**2 / (range_sq / 9)
     )
     assert three.dispersion_penalty == pytest.approx(1 - mad**2 / (range_sq / 9))
+
+
+@pytest.mark.parametrize('power', [3, 9, 23])
+def test_integral_of_the_constants(power):
+    integral = _integral(lambda t: (1 + t / power) ** -power)
+    assert integral == pytest.approx(power / (power - 1), rel=1e-7)
 
 
 # Formulas -----------------------------------------------------------------------------
@@ -276,7 +282,7 @@ def test_nll_stays_finite_for_constant_data():
     for distribution in ('gaussian', 'laplace'):
         log_dispersion = torch.full_like(center, -200.0).requires_grad_()
         loss = nll(center, log_dispersion, center, distribution)
-        assert loss.isfinite().all()
+        assert loss.item() == pytest.approx(np.log(1e-9) / 2)  # 2 log b = log v
         nll(center, log_dispersion, center + 1, distribution).backward()
         assert log_dispersion.grad.isfinite().all()
         assert log_dispersion.grad.item() < 0  # the dispersion grows again
@@ -456,7 +462,7 @@ def test_variance_preferred_by_gaussian_order_2(kind, num_samples, estimator):
 @pytest.mark.parametrize('by', ['value', 'gradient'])
 def test_dispersion_preferred_by_unbiased_laplace(kind, order, num_samples, by):
     expected_loss = monte_carlo(kind, 'laplace', num_samples, order, 'unbiased')
-    tolerance = 0.1 if (kind, order) == ('mr', 1) else 0.025  # a flat minimum
+    tolerance = 0.1 if (kind, order) == ('mr', 1) else 0.015  # a flat minimum
     assert preferred_scale(expected_loss, by) == pytest.approx(1, rel=tolerance)
 
 
