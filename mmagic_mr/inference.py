@@ -1,6 +1,7 @@
 """Draws samples from a trained model, without a Runner."""
 
 from collections.abc import Iterable
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -98,16 +99,24 @@ def load_model(cfg, checkpoint: str, device: str = 'cpu') -> nn.Module:
     return model.to(device).eval()
 
 
-def sample_image(model: nn.Module, path: str, num_samples: int, seed: int, pair=False):
+def sample_image(
+    model: nn.Module,
+    path: str,
+    num_samples: int,
+    seed: int,
+    pair: bool = False,
+    mask: str | None = None,
+):
     """Draws samples for one image file, preprocessed as in validation.
 
     Args:
         model: From `load_model`.
         path: The condition; or, with ``pair``, a file of the data set: ground truth
-            left, condition right.
+            left, condition right (Pix2Pix), or the image without its hole (inpainting).
         num_samples: K.
         seed: The same seed and image give the same samples.
         pair: What ``path`` is.
+        mask: Inpainting: an image of the same size, black but for the hole.
 
     Returns:
         A data sample as ``test_step`` gives it: ``samples`` (K,C,H,W), ``sample_mean``,
@@ -115,15 +124,57 @@ def sample_image(model: nn.Module, path: str, num_samples: int, seed: int, pair=
         and, with ``pair``, the ground truth.
 
     Raises:
-        ValueError: the file is no image, or its size does not fit the network.
+        ValueError: the file is no image, its size does not fit the network, the mask
+            is missing, has no hole or another size.
     """
-    import mmcv
     from mmengine.dataset import Compose, pseudo_collate
 
-    load, *transforms = Compose(model.cfg.test_dataloader.dataset.pipeline).transforms
-    image = mmcv.imread(path, flag=load.color_type, channel_order=load.channel_order)
+    transforms = Compose(model.cfg.test_dataloader.dataset.pipeline).transforms
+    takes_mask = any(type(step).__name__ == 'LoadMask' for step in transforms)
+    if takes_mask != (mask is not None):
+        raise ValueError(
+            f'{path}: inpainting needs a mask, white in the hole (--mask FILE)'
+            if takes_mask
+            else f'{type(model).__name__} takes no mask'
+        )
+    if takes_mask:
+        _read(mask)
+        results = {'gt_path': str(path), 'mask_path': str(mask)}
+        _read(path)
+    elif model.target_field == 'gt_img':
+        if pair:
+            raise ValueError('--pair: super-resolution takes the small image alone')
+        results = {'img_path': str(path)}
+        _read(path)
+        transforms = [step for step in transforms if getattr(step, 'key', '') != 'gt']
+    else:
+        load, *transforms = transforms
+        results = _halves(model, path, load, pair)
+    for transform in transforms:
+        results = transform(results)
+    inputs = results['inputs']
+    _check_size(
+        model, path, inputs[model.input_field] if isinstance(inputs, dict) else inputs
+    )
+    with _targets(model, model.target_field in results['data_samples']):
+        (output,) = model.val_step(pseudo_collate([results]), num_samples, seed)
+    if not pair and model.target_field in output:
+        del output[model.target_field]
+    return output.to('cpu')
+
+
+def _read(path, **options):
+    import mmcv
+
+    image = mmcv.imread(str(path), **options)
     if image is None:
         raise ValueError(f'{path} is not a readable image')
+    return image
+
+
+def _halves(model, path, load, pair):
+    """What the loading of a pair gives."""
+    image = _read(path, flag=load.color_type, channel_order=load.channel_order)
     if pair and image.shape[1] % 2:
         raise ValueError(
             f'{path} is {image.shape[1]} pixels wide: a pair of two images side by '
@@ -133,22 +184,27 @@ def sample_image(model: nn.Module, path: str, num_samples: int, seed: int, pair=
     # Without a pair the condition also stands in for the ground truth, which the
     # pipeline asks for and sampling does not read
     target, source = (image[:, :half], image[:, half:]) if pair else (image, image)
-    results = {
-        f'img_{model.target_domain}': target,
-        f'img_{model.source_domain}': source,
+    return {
+        model.target_field: target,
+        model.input_field: source,
         'pair_path': str(path),
     }
-    for transform in transforms:
-        results = transform(results)
-    _check_size(model, path, results['inputs'][f'img_{model.source_domain}'])
-    (output,) = model.val_step(pseudo_collate([results]), num_samples, seed)
-    if not pair:
-        del output[f'img_{model.target_domain}']
-    return output.to('cpu')
+
+
+@contextmanager
+def _targets(model, there: bool):
+    """The preprocessor warns where a target that it is told of is missing."""
+    keys = model.data_preprocessor.data_keys
+    if not there:
+        model.data_preprocessor.data_keys = None
+    try:
+        yield
+    finally:
+        model.data_preprocessor.data_keys = keys
 
 
 def _check_size(model, path, image):
-    multiple = 2 ** model.cfg.model.generator.get('num_down', 0)
+    multiple = model.size_multiple
     height, width = image.shape[-2:]
     if height % multiple or width % multiple:
         raise ValueError(

@@ -1,6 +1,8 @@
 """Draws samples from a trained model, as PNG files and a collage for each image.
 
 python tools/sample.py configs/pix2pix_proxy_mr2_cityscapes.py CHECKPOINT label.png
+python tools/sample.py srgan_proxy_mr2_celeba CHECKPOINT small.png
+python tools/sample.py glcic_proxy_mr2_celeba CHECKPOINT face.png --mask mask.png
 """
 
 import sys
@@ -16,12 +18,21 @@ def parse_args():
     parser = cli.config_parser('Draw samples for image files')
     parser.add_argument('checkpoint')
     parser.add_argument(
-        'images', nargs='+', help='conditions (label maps), or folders of them'
+        'images',
+        nargs='+',
+        help='conditions (label maps, small images, images with a hole), or folders',
     )
     parser.add_argument(
         '--pair',
         action='store_true',
-        help='the images are pairs as in the data set: ground truth left, label right',
+        help='the images hold the ground truth: label maps are pairs as in the data '
+        'set, ground truth left; images to inpaint have no hole yet',
+    )
+    parser.add_argument(
+        '--mask',
+        metavar='FILE',
+        help='inpainting: image that is black but for the hole; or a folder that has '
+        'one for each image, of its name, as PNG',
     )
     parser.add_argument('--num-samples', type=int, default=10, metavar='K')
     parser.add_argument(
@@ -47,6 +58,17 @@ def output_names(paths):
     return names
 
 
+def mask_of(mask, path):
+    """The mask of an image: ``--mask``, or the file of its name in that folder."""
+    if mask is None:
+        return None
+    mask = Path(mask)
+    mask = mask / f'{path.stem}.png' if mask.is_dir() else mask
+    if not mask.is_file():
+        raise FileNotFoundError(f'no mask {mask}')
+    return mask
+
+
 def main():
     args = parse_args()
     cfg = cli.read_config(args, CONFIGS)
@@ -66,14 +88,20 @@ def main():
 
     device = args.device or ('cuda' if torch.cuda.is_available() else 'cpu')
     model = inference.load_model(cfg, args.checkpoint, device)
-    domains = f'img_{model.source_domain}', f'img_{model.target_domain}'
     for path, name in zip(tqdm(paths, file=sys.stderr), names, strict=True):
         output = inference.sample_image(
-            model, path, args.num_samples, args.seed, args.pair
+            model,
+            path,
+            args.num_samples,
+            args.seed,
+            args.pair,
+            mask_of(args.mask, path),
         )
         for k, picture in enumerate(inference.to_rgb(output.samples)):
             save_picture(picture, Path(args.out, name, f'{k:03d}.png'))
-        picture = collage({'': [output]}, args.num_samples, 96, *domains)
+        picture = collage(
+            {'': [output]}, args.num_samples, 96, model.input_field, model.target_field
+        )
         save_picture(picture, Path(args.out, f'{name}.png'))
     print(f'{len(paths)} x {args.num_samples} samples and collages: {args.out}')
 

@@ -51,7 +51,6 @@ pipeline = [
 ]
 dataset = dict(
     type='MRImageDataset',
-    metainfo=dict(dataset_type='celeba', task_name='sisr'),
     data_root='data/celeba_sr',
     pipeline=pipeline,
     prepare_hint='python tools/prepare_data.py celeba-sr SRC data/celeba_sr',

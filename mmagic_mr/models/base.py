@@ -100,6 +100,8 @@ class MomentReconstruction:
     gan_loss_name = 'gan_loss'
     reconstruction_terms = ()  # constructor arguments that `mr_loss` replaces
     image_key = 'img'  # data field in whose range the generator's output is
+    input_field, target_field = 'input', 'gt_img'  # of a data sample, to be shown
+    size_multiple = 1  # the sides of an input are multiples of it
 
     def __init__(
         self,

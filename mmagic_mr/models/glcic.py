@@ -37,6 +37,7 @@ class MRGLInpaintor(MomentReconstruction, GLInpaintor):
     generator_arg = 'encdec'
     discriminator_name = 'disc'
     gan_loss_name = 'loss_gan'
+    size_multiple = 4
     reconstruction_terms = ('loss_l1_hole', 'loss_l1_valid', 'loss_composed_percep')
 
     def make_condition(self, x: Tensor) -> Batch:

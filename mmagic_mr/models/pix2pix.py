@@ -42,6 +42,7 @@ class MRPix2Pix(MomentReconstruction, Pix2Pix):
 
     def __init__(self, *, gan_loss: dict | None = None, **kwargs):
         super().__init__(**kwargs)
+        self.size_multiple = 2 ** kwargs['generator'].get('num_down', 0)
         gan_loss = gan_loss or {}
         self.gan_loss = MODELS.build(
             {'type': 'GANLoss', 'gan_type': 'vanilla', **gan_loss}
@@ -52,6 +53,8 @@ class MRPix2Pix(MomentReconstruction, Pix2Pix):
             self.discriminators = DomainNetworks(self.discriminators)
         self.target_domain = self._default_domain
         (self.source_domain,) = self.get_other_domains(self.target_domain)
+        self.input_field = f'img_{self.source_domain}'
+        self.target_field = f'img_{self.target_domain}'
 
     @property
     def image_key(self) -> str:
