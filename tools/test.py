@@ -1,18 +1,60 @@
-"""Evaluates a checkpoint with the metrics of a config's test_evaluator.
+"""Evaluates a checkpoint: diversity, calibration, fidelity, reconstruction.
 
-python tools/test.py configs/pix2pix_proxy_mr2_cityscapes.py CHECKPOINT
+    python tools/test.py configs/pix2pix_proxy_mr2_cityscapes.py CHECKPOINT
+
+Prints a table, and writes every number with its protocol, network, seeds and versions
+to WORK_DIR/test_CHECKPOINT.json, for tools/report.py. The metrics of the config's
+test_evaluator count too. LPIPS needs its network once: tools/fetch_backbone.py.
+docs/evaluation.md says what each number is.
 """
 
 from pathlib import Path
 
 from mmagic_mr import cli
+from mmagic_mr.metrics.protocols import PROTOCOLS
 
 CONFIGS = Path(__file__).resolve().parent.parent / 'configs'
 
 
 def parse_args():
-    parser = cli.config_parser('Evaluate a checkpoint')
+    parser = cli.config_parser(
+        'Evaluate a checkpoint: diversity, calibration, fidelity, reconstruction'
+    )
     parser.add_argument('checkpoint')
+    parser.add_argument(
+        '--protocol',
+        action='append',
+        choices=sorted(PROTOCOLS),
+        help='of the diversity; may be given more than once (lee2019)',
+    )
+    parser.add_argument(
+        '--hole', action='store_true', help='inpainting: judge the hole alone'
+    )
+    parser.add_argument(
+        '--extractor',
+        metavar='FILE',
+        help='TorchScript file of the features for FID and its like, e.g. '
+        "inception-2015-12-05.pt (AlexNet's, of fetch_backbone.py)",
+    )
+    parser.add_argument(
+        '--stand-in',
+        action='store_true',
+        help='no network at hand: pixel distance for LPIPS, untrained features for '
+        'FID, named as such in the results',
+    )
+    parser.add_argument(
+        '--truth',
+        metavar='MODULE:FUNCTION',
+        help="true moments for an input's path, where the data set knows them",
+    )
+    parser.add_argument('--method', help='name in tables (name of the config)')
+    parser.add_argument('--out', type=Path, metavar='FILE', help='the JSON file')
+    parser.add_argument(
+        '--pictures', type=int, default=4, metavar='N', help='inputs in the collage (4)'
+    )
+    parser.add_argument(
+        '--seed', type=int, default=0, help='of pairs, rank ties and bootstrap (0)'
+    )
     cli.add_runner_options(parser)
     return parser.parse_args()
 
@@ -22,15 +64,26 @@ def main():
     cfg = cli.read_config(args, CONFIGS)
     if not Path(args.checkpoint).is_file():
         raise FileNotFoundError(f'no checkpoint {args.checkpoint}')
-
-    cli.import_modules(cfg)
-    from mmengine.runner import Runner
+    runner_class = cli.prepare_run(cfg)
 
     from mmagic_mr.inference import load_weights
+    from mmagic_mr.metrics.evaluate import add_metrics, run_and_write
 
-    runner = Runner.from_cfg(cfg)
+    add_metrics(
+        cfg,
+        protocols=args.protocol or ['lee2019'],
+        stand_in=args.stand_in,
+        extractor=args.extractor,
+        hole=args.hole,
+        truth=args.truth,
+        seed=args.seed,
+    )
+    runner = runner_class.from_cfg(cfg)
     load_weights(runner.model, args.checkpoint)
-    runner.test()
+    name = Path(args.checkpoint).stem
+    out = args.out or Path(cfg.work_dir, f'test_{name}.json')
+    method = args.method or Path(cfg.filename).stem
+    print(run_and_write(runner, args.checkpoint, method, out, args.pictures))
 
 
 if __name__ == '__main__':
