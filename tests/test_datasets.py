@@ -231,6 +231,7 @@ def sr(celeba, tmp_path):
 
 
 def test_sr_batch_as_srgan_wants_it(sr):
+    (sr / 'train/lq/notes.txt').touch()  # no image, so without a partner
     dataset = sr_dataset(sr)
     assert [dataset.get_data_info(i)['key'] for i in range(4)] == [
         f'{n:06d}' for n in range(1, 5)
