@@ -10,6 +10,6 @@ visualizer = _base_.mr_visualizer
 vis_backends = _base_.mr_visualizer.vis_backends
 custom_hooks = _base_.mr_custom_hooks
 
-# No metric yet that needs no download: validation is the collage
-val_evaluator = dict(metrics=None)
-test_evaluator = val_evaluator
+# Is the spread of the samples right? Needs no network; tools/test.py adds all metrics
+val_evaluator = dict(metrics=[dict(type='MomentCalibration', cells=(1, 16))])
+test_evaluator = dict(metrics=None)
