@@ -34,8 +34,8 @@ def test_noise_around_a_mode_is_small_unclipped_and_as_stated():
         assert abs(rest.mean()) < 1e-4
     for index in range(200):
         modes = scenes.look_photos(scenes.scene_labels(index)) * 255
-        assert modes.min() > 6 * 2
-        assert modes.max() < 255 - 6 * 2
+        assert modes.min() > 12
+        assert modes.max() < 255 - 12
 
 
 def test_the_four_looks_lie_far_apart_everywhere():
@@ -72,7 +72,7 @@ def test_files_hold_photo_and_label_and_their_truth(tmp_path):
         truth = scenes.truth_of_pair(file)
         photo_bgr = pair[:, :32, ::-1].transpose(2, 0, 1)
         from_modes = np.sqrt(((truth.modes - photo_bgr) ** 2).mean((1, 2, 3)))
-        assert from_modes.min() == pytest.approx(2.0, rel=0.1)  # the camera noise
+        assert from_modes.min() == pytest.approx((0.25 + 1 / 12) ** 0.5, rel=0.1)  # the camera noise
         np.testing.assert_allclose(truth.mean, truth.modes.mean(0))
 
 

@@ -24,7 +24,7 @@ from PIL import Image
 CLASSES = ('sky', 'hill', 'ground', 'road', 'tree', 'wall', 'roof', 'window')
 SKY, HILL, GROUND, ROAD, TREE, WALL, ROOF, WINDOW = range(len(CLASSES))
 LOOKS = ('noon', 'dusk', 'night', 'winter')
-CAMERA_NOISE = 2.0 / 255
+CAMERA_NOISE = 0.5 / 255
 
 # RGB of the label maps, as Cityscapes paints its classes.
 LABEL_COLOURS = np.array([
@@ -34,14 +34,14 @@ LABEL_COLOURS = np.array([
 # RGB by look and class. No value comes nearer to 0 or 255 than shading and noise
 # reach, so that no photo is ever clipped and the moments stay exact.
 PALETTE = np.array([
-    [(120, 180, 232), (84, 146, 96), (116, 172, 72), (132, 132, 138),
-     (48, 116, 50), (216, 190, 150), (188, 78, 60), (92, 114, 146)],
-    [(228, 146, 92), (142, 94, 98), (172, 132, 62), (104, 84, 94),
-     (196, 100, 40), (176, 120, 96), (118, 50, 58), (150, 110, 90)],
-    [(30, 36, 82), (34, 46, 66), (36, 62, 62), (52, 50, 68),
-     (28, 46, 50), (68, 66, 100), (46, 38, 76), (224, 204, 108)],
-    [(186, 196, 208), (178, 190, 206), (222, 224, 230), (164, 168, 180),
-     (140, 164, 170), (128, 130, 148), (214, 218, 226), (58, 70, 92)],
+    [(106, 184, 236), (70, 150, 110), (104, 190, 66), (140, 140, 146),
+     (36, 116, 46), (226, 200, 156), (206, 74, 56), (84, 116, 160)],
+    [(232, 142, 62), (150, 72, 84), (160, 84, 36), (96, 52, 62),
+     (220, 116, 28), (156, 84, 76), (86, 30, 40), (236, 170, 84)],
+    [(26, 30, 92), (32, 34, 66), (28, 52, 66), (44, 40, 70),
+     (24, 40, 52), (60, 58, 104), (40, 34, 82), (232, 214, 110)],
+    [(190, 204, 220), (190, 204, 224), (230, 232, 238), (178, 182, 196),
+     (150, 182, 190), (124, 128, 154), (222, 226, 234), (52, 62, 88)],
 ], dtype=np.float64) / 255
 
 # Light falls off from the horizon (top of the sky) or towards it (the land), more in
@@ -117,7 +117,7 @@ def scene_labels(index: int, size: int = 32, seed: int = 0) -> np.ndarray:
         half = 0.6 + rng.uniform(4, 7) * depth
         labels[(y > horizon) & (np.abs(x - middle) < half)] = ROAD
 
-    for _ in range(rng.integers(1, 4)):
+    for _ in range(rng.integers(1, 3)):
         if rng.random() < 0.55:
             _add_house(labels, x, y, horizon, rng)
         else:
@@ -127,14 +127,14 @@ def scene_labels(index: int, size: int = 32, seed: int = 0) -> np.ndarray:
 
 def _add_tree(labels, x, y, horizon, rng):
     left, foot = rng.uniform(1, 31), horizon + rng.uniform(1, 9)
-    radius = rng.uniform(2.5, 4.5)
-    labels[(np.abs(x - left) < 0.8) & (y < foot) & (y > foot - 2 * radius)] = TREE
+    radius = rng.uniform(3, 5)
+    labels[(np.abs(x - left) < 1) & (y < foot) & (y > foot - 2 * radius)] = TREE
     crown = (x - left) ** 2 + ((y - foot + radius + 3) / 1.2) ** 2 < radius ** 2
     labels[crown] = TREE
 
 
 def _add_house(labels, x, y, horizon, rng):
-    width, height = rng.uniform(7, 12), rng.uniform(5, 8)
+    width, height = rng.uniform(10, 15), rng.uniform(6, 9)
     left, foot = rng.uniform(-2, 31 - width / 2), horizon + rng.uniform(2, 9)
     top = foot - height
     wall = (x > left) & (x < left + width) & (y > top) & (y <= foot)
@@ -144,8 +144,8 @@ def _add_house(labels, x, y, horizon, rng):
         np.abs(x - left - width / 2) < slope * (width / 2 + 0.8))
     labels[wall], labels[roof] = WALL, ROOF
     for side in (0.25, 0.75):
-        window = (np.abs(x - left - side * width) < 1.1) & (
-            np.abs(y - top - 0.45 * height) < 1.3)
+        window = (np.abs(x - left - side * width) < 1.5) & (
+            np.abs(y - top - 0.45 * height) < 1.6)
         labels[window & wall] = WINDOW
 
 
@@ -276,7 +276,7 @@ def write_pairs(root: str | Path, num_train: int = 2048, num_val: int = 32,
     """
     root = Path(root)
     manifest = root / 'scenes.json'
-    wanted = dict(train=num_train, val=num_val, size=size, seed=seed, version=1)
+    wanted = dict(train=num_train, val=num_val, size=size, seed=seed, version=2)
     if manifest.is_file() and json.loads(manifest.read_text()) == wanted:
         return root
     manifest.unlink(missing_ok=True)
