@@ -9,9 +9,13 @@ import tiny
 import torch
 
 CONFIG = 'pix2pix_proxy_mr2_maps'  # Its random crops and its noise must repeat too.
+# Config, iteration after which it is killed (between two checkpoints, and before an
+# update of the discriminator), and how many of those there are in six iterations.
+SCHEDULES = [('srgan_proxy_mr2_celeba', 5, 2), ('glcic_proxy_mr2_celeba', 3, 2)]
 
 
 def train(
+    config,
     data_root,
     work_dir,
     resume=False,
@@ -26,7 +30,7 @@ def train(
     from mmagic_mr.hooks import predictor_pretrain
 
     torch.set_num_threads(1)
-    cfg = tiny.load(CONFIG, data_root, work_dir)
+    cfg = tiny.load(config, data_root, work_dir)
     cfg.merge_from_dict(
         {
             'custom_hooks': [cfg.custom_hooks[0]],
@@ -91,13 +95,18 @@ def state(work_dir):
     return checkpoint['state_dict'] | moments
 
 
+def differing(expected, found):
+    assert found.keys() == expected.keys()
+    return [k for k in expected if not torch.equal(expected[k], found[k])]
+
+
 @pytest.fixture(scope='module')
 def runs(tmp_path_factory):
     import mmagic_mr.plugin  # noqa: F401  Once, here, not in each forked process.
 
     root = tmp_path_factory.mktemp('resume')
     data_root = tiny.write_pairs(root / 'data', size=64)
-    assert run(data_root, root / 'whole') == 0
+    assert run(CONFIG, data_root, root / 'whole') == 0
     return root, data_root, state(root / 'whole')
 
 
@@ -112,22 +121,38 @@ def runs(tmp_path_factory):
 def test_killed_and_resumed(runs, kill, left, tmp_path):
     _, data_root, expected = runs
     work_dir = tmp_path / 'run'
-    assert run(data_root, work_dir, **kill) == -signal.SIGKILL
+    assert run(CONFIG, data_root, work_dir, **kill) == -signal.SIGKILL
     files = {path.name for path in work_dir.iterdir()}
     assert files >= set(left)
     assert 'iter_6.pth' not in files
-    assert run(data_root, work_dir, resume=True) == 0
-    resumed = state(work_dir)
-    assert resumed.keys() == expected.keys()
-    different = [k for k in expected if not torch.equal(expected[k], resumed[k])]
-    assert different == []
+    assert run(CONFIG, data_root, work_dir, resume=True) == 0
+    assert differing(expected, state(work_dir)) == []
+
+
+@pytest.mark.parametrize(('config', 'kill', 'updates'), SCHEDULES)
+def test_schedule_stays_in_step(config, kill, updates, tmp_path):
+    import mmagic_mr.plugin  # noqa: F401
+
+    data_root = tiny.write_data(config, tmp_path / 'data')
+    work_dir = tmp_path / 'run'
+    assert run(config, data_root, tmp_path / 'whole') == 0
+    assert run(config, data_root, work_dir, kill_training=kill) == -signal.SIGKILL
+    assert (work_dir / f'iter_{kill - 1}.pth').is_file()
+    assert run(config, data_root, work_dir, resume=True) == 0
+    expected = state(tmp_path / 'whole')
+    assert differing(expected, state(work_dir)) == []
+    steps = {
+        name.split('.')[0]: int(value)
+        for name, value in expected.items()
+        if name.endswith('.step')
+    }
+    assert steps.pop('generator') == 6
+    assert list(steps.values()) == [updates]
 
 
 def test_a_trained_predictor_serves_another_run(runs, tmp_path):
     root, data_root, expected = runs
     best = root / 'whole' / 'predictor' / 'best.pth'
-    assert run(data_root, tmp_path / 'run', checkpoint=str(best)) == 0
+    assert run(CONFIG, data_root, tmp_path / 'run', checkpoint=str(best)) == 0
     assert not (tmp_path / 'run' / 'predictor').exists()
-    served = state(tmp_path / 'run')
-    different = [k for k in expected if not torch.equal(expected[k], served[k])]
-    assert different == []
+    assert differing(expected, state(tmp_path / 'run')) == []
