@@ -94,7 +94,7 @@ def test_flops_of_a_generator_update():
     model.to('meta')
     image = torch.empty(2, 3, 256, 256, device='meta')
     with FlopCounterMode(display=False) as counter:
-        samples = model._draw(model.generators, Batch(image, image), 10)
+        samples = model.draw(model.generators, Batch(image, image), 10)
         losses = model.generator_losses(Batch(image, image), samples, None)
         sum(losses.values()).backward()
     assert samples.shape == (2, 10, 3, 256, 256)
@@ -108,14 +108,14 @@ def test_update_equals_that_of_repeated_inputs():
     model = build(mr_loss=None, rec_loss=dict(type='MSELoss')).double()
     x, y = torch.randn(2, 2, 3, 32, 32, dtype=torch.double)
     z = {}
-    samples = model._draw(model.generators, Batch(x, y), 3, keep=z)
+    samples = model.draw(model.generators, Batch(x, y), 3, keep=z)
     shared = model.generator_losses(Batch(x, y), samples, None)
     parameters = list(model.generators.parameters())
     ours = torch.autograd.grad(sum(shared.values()), parameters)
 
     z = {site: values.flatten(0, 1)[:, None] for site, values in z.items()}
     batch = Batch(x.repeat_interleave(3, 0), y.repeat_interleave(3, 0))
-    samples = model._draw(model.generators, batch, 1, z=z)
+    samples = model.draw(model.generators, batch, 1, z=z)
     repeated = model.generator_losses(batch, samples, None)
     theirs = torch.autograd.grad(sum(repeated.values()), parameters)
     for name in shared:
@@ -172,9 +172,7 @@ def test_each_update_moves_its_own_network():
 def test_generator_update_gives_the_discriminator_no_gradients():
     model = build()
     batch = Batch(*torch.randn(2, 2, 3, 32, 32))
-    losses = model.generator_losses(
-        batch, model._draw(model.generators, batch, 3), None
-    )
+    losses = model.generator_losses(batch, model.draw(model.generators, batch, 3), None)
     losses['loss_gan_g'].backward()
     assert all(p.grad is None for p in model.discriminators.parameters())
     assert any(p.grad.abs().sum() > 0 for p in model.generators.parameters())

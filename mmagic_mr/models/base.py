@@ -250,7 +250,12 @@ class MomentReconstruction:
 
     # -- sampling ------------------------------------------------------------------
 
-    def _draw(self, network, batch: Batch, num_samples: int, **source) -> Tensor:
+    def draw(self, network, batch: Batch, num_samples: int, **source) -> Tensor:
+        """Samples as the generator gives them: :func:`mmagic_mr.noise.sampling`.
+
+        Shape:
+            N rows of ``batch`` to (N, K, C, H, W).
+        """
         n = len(batch.x)
         with sampling(n, num_samples, **source) as shared:
             rows = shared.expand(self.generate(network, batch))
@@ -300,7 +305,7 @@ class MomentReconstruction:
         if seeds is not None and len(seeds) != n:
             raise ValueError(f'{len(seeds)} seeds for {n} inputs')
         network = _unwrapped(getattr(self, self.generator_name))
-        samples = self._draw(
+        samples = self.draw(
             network,
             batch,
             num_samples or self.eval_num_samples,
@@ -393,7 +398,7 @@ class MomentReconstruction:
         with wrapper.optim_context(network):
             with torch.no_grad():
                 seeds = self._train_seeds(len(batch.x), iteration, purpose=0)
-                fake = self._draw(
+                fake = self.draw(
                     generator, batch, 1, seeds=seeds, seed_device=batch.x.device
                 )
                 fake = self.compose(batch, fake).flatten(0, 1)
@@ -408,7 +413,7 @@ class MomentReconstruction:
         network = getattr(self, self.generator_name)
         seeds = self._train_seeds(len(batch.x), iteration, purpose=1)
         with wrapper.optim_context(network):
-            samples = self._draw(
+            samples = self.draw(
                 network,
                 batch,
                 self.num_samples,
