@@ -11,19 +11,28 @@ from .functional import Moments
 
 class _Loss(nn.Module):
     def __init__(
-        self, distribution: str, order: int, loss_weight: float, estimator='paper'
+        self,
+        distribution: str,
+        order: int,
+        loss_weight: float,
+        estimator='paper',
+        value_scale: float = 1.0,
     ):
         super().__init__()
         F.check_options(distribution, order, estimator)
+        if value_scale <= 0:
+            raise ValueError(f'value_scale must be positive, got {value_scale}.')
         self.distribution = distribution
         self.order = order
         self.loss_weight = loss_weight
         self.estimator = estimator
+        self.value_scale = value_scale
 
     def extra_repr(self) -> str:
+        scale = '' if self.value_scale == 1 else f', value_scale={self.value_scale}'
         return (
             f'distribution={self.distribution!r}, order={self.order}, '
-            f'loss_weight={self.loss_weight}, estimator={self.estimator!r}'
+            f'loss_weight={self.loss_weight}, estimator={self.estimator!r}{scale}'
         )
 
 
@@ -41,7 +50,10 @@ class MRLoss(_Loss):
         order: 1 compares the center, 2 the dispersion as well.
         loss_weight: Factor of the result.
         estimator: 'paper', or 'unbiased' for the finite-K correction.
-        min_noise: Floor to the dispersion that order 2 prefers, in its units.
+        min_noise: Floor to the dispersion that order 2 prefers, in its units, after
+            ``value_scale``.
+        value_scale: Factor of the images before the loss. A weight that was found for
+            images in [-1, 1] serves images in [0, 1] with a factor of 2.
 
     Raises:
         ValueError: On an unknown option.
@@ -63,8 +75,9 @@ class MRLoss(_Loss):
         loss_weight: float = 1.0,
         estimator: str = 'paper',
         min_noise: float = 0.0,
+        value_scale: float = 1.0,
     ):
-        super().__init__(distribution, order, loss_weight, estimator)
+        super().__init__(distribution, order, loss_weight, estimator, value_scale)
         self.min_noise = min_noise
 
     def forward(
@@ -72,8 +85,8 @@ class MRLoss(_Loss):
     ) -> Tensor:
         """Loss of samples (N, K, C, H, W) for the data (N, C, H, W), a scalar."""
         loss = F.mr_loss(
-            samples,
-            target,
+            self.value_scale * samples,
+            self.value_scale * target,
             self.distribution,
             self.order,
             self.estimator,
@@ -98,6 +111,8 @@ class ProxyMRLoss(_Loss):
         order: 1 compares the center, 2 the dispersion as well.
         loss_weight: Factor of the result.
         estimator: 'paper', or 'unbiased' for the finite-K correction.
+        value_scale: Factor of the images before the loss. A weight that was found for
+            images in [-1, 1] serves images in [0, 1] with a factor of 2.
 
     Raises:
         ValueError: On an unknown option.
@@ -119,15 +134,20 @@ class ProxyMRLoss(_Loss):
         order: int = 2,
         loss_weight: float = 1.0,
         estimator: str = 'paper',
+        value_scale: float = 1.0,
     ):
-        super().__init__(distribution, order, loss_weight, estimator)
+        super().__init__(distribution, order, loss_weight, estimator, value_scale)
 
     def forward(
         self, samples: Tensor, target: Moments, mask: Tensor | None = None
     ) -> Tensor:
         """Loss of samples (N, K, C, H, W) for moments (N, C, H, W), a scalar."""
+        scale = self.value_scale
+        if isinstance(target, Moments):
+            power = 2 if self.distribution == 'gaussian' else 1
+            target = Moments(scale * target.center, scale**power * target.dispersion)
         loss = F.proxy_mr_loss(
-            samples, target, self.distribution, self.order, self.estimator
+            scale * samples, target, self.distribution, self.order, self.estimator
         )
         return self.loss_weight * F.masked_mean(loss, mask)
 

@@ -104,6 +104,40 @@ def test_the_weight_may_sum_channels_per_pixel(batch):
     )
 
 
+@pytest.mark.parametrize('distribution', ['gaussian', 'laplace'])
+@pytest.mark.parametrize('order', [1, 2])
+@pytest.mark.parametrize('type', ['MRLoss', 'ProxyMRLoss'])
+def test_gradient_on_a_picture_is_the_same_in_both_ranges(type, order, distribution):
+    # Grey levels of 0..255; the weight is for images in [-1, 1].
+    samples = (torch.rand(2, 6, 3, 4, 4).double() * 255).requires_grad_()
+    y = torch.rand(2, 3, 4, 4).double() * 255
+    dispersion = y if distribution == 'laplace' else y.square()
+    options = dict(type=type, order=order, distribution=distribution)
+    if type == 'MRLoss':
+        options['min_noise'] = 0.01
+
+    def gradient(mean, std, **kwargs):
+        loss = MODELS.build(options | kwargs)
+        target = (y - mean) / std
+        if type == 'ProxyMRLoss':
+            power = 1 if distribution == 'laplace' else 2
+            target = Moments(target, dispersion / std**power)
+        return torch.autograd.grad(loss((samples - mean) / std, target), samples)[0]
+
+    minus_one_to_one = gradient(127.5, 127.5, loss_weight=20.0)
+    zero_to_one = gradient(0.0, 255.0, loss_weight=20.0, value_scale=2.0)
+    torch.testing.assert_close(zero_to_one, minus_one_to_one, rtol=1e-8, atol=0)
+    # Without value_scale: what the weight would have to be multiplied by.
+    factor = {'gaussian': 4, 'laplace': 2}[distribution] if type == 'MRLoss' else 4
+    if order == 1:
+        same = gradient(0.0, 255.0, loss_weight=20.0 * factor)
+        torch.testing.assert_close(same, minus_one_to_one, rtol=1e-8, atol=0)
+    elif type == 'MRLoss':
+        noise = 0.01 / factor
+        same = gradient(0.0, 255.0, loss_weight=20.0, min_noise=noise)
+        torch.testing.assert_close(same, minus_one_to_one, rtol=1e-8, atol=0)
+
+
 @pytest.mark.parametrize('type', ['MRLoss', 'ProxyMRLoss', 'MomentNLLLoss'])
 def test_bad_options_are_refused_when_built(type):
     with pytest.raises(ValueError, match=r"'gaussian', 'laplace', got 'cauchy'"):
@@ -111,6 +145,8 @@ def test_bad_options_are_refused_when_built(type):
     with pytest.raises(ValueError, match='one of 1, 2, got 0'):
         MODELS.build(dict(type=type, order=0))
     if type != 'MomentNLLLoss':
+        with pytest.raises(ValueError, match='value_scale must be positive, got 0'):
+            MODELS.build(dict(type=type, value_scale=0))
         with pytest.raises(ValueError, match=r"'unbiased', got 'exact'"):
             MODELS.build(dict(type=type, estimator='exact'))
 
