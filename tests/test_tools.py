@@ -325,6 +325,8 @@ def test_wrong_arguments_are_one_line(monkeypatch, tmp_path):
     assert 'has no PredictorPretrainHook' in fails(
         monkeypatch, 'train', 'pix2pix_mr1_maps', '--predictor-only'
     )
+    if not torch.cuda.is_available():
+        assert '--amp: mixed precision needs a GPU' in fails(*known, '--amp')
     assert 'no checkpoint a.pth' in fails(monkeypatch, 'test', CONFIG, 'a.pth')
     assert 'no checkpoint a.pth' in fails(
         monkeypatch, 'sample', CONFIG, 'a.pth', 'b.png'

@@ -12,7 +12,7 @@ mr_optim_wrapper = dict(
 )
 
 # The authors validate and save each 5000 steps. Adam's state makes a checkpoint
-# four times the networks' size (0.9 GB at 256x256), hence few are kept
+# four times the networks' size (0.9 GB at 256x256; P adds 0.2), hence few are kept
 mr_default_hooks = dict(
     logger=dict(interval=50),
     checkpoint=dict(
