@@ -102,6 +102,15 @@ def pool(images: Tensor, cell: int) -> Tensor:
     return F.avg_pool2d(images, cell) if cell > 1 else images
 
 
+def cells_inside(mask: Tensor, cell: int) -> Tensor:
+    """Which cells lie wholly in the mask.
+
+    Shape:
+        (1, H, W) to (H // cell, W // cell), boolean.
+    """
+    return pool(mask.double()[None], cell)[0, 0] == 1
+
+
 def image_calibration(samples: Tensor, target: Tensor, cell: int = 1, seed: int = 0,
                       index: int = 0, mask: Tensor | None = None) -> dict:
     """What one input says about the calibration of the samples, at one cell size.
@@ -129,7 +138,7 @@ def image_calibration(samples: Tensor, target: Tensor, cell: int = 1, seed: int 
     samples = pool(samples.double(), cell)
     target = pool(target.double()[None], cell)[0]
     if mask is not None:
-        inside = pool(mask.double()[None], cell)[0, 0] == 1
+        inside = cells_inside(mask, cell)
         if not inside.any():
             raise ValueError(f'input {index}: no cell of {cell}x{cell} lies in the '
                              f'hole; leave {cell} out of cells')

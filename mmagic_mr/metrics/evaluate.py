@@ -26,10 +26,11 @@ def add_metrics(cfg, protocols=('lee2019', ), stand_in: bool = False,
         truth: see :class:`mmagic_mr.metrics.registered.MomentCalibration`; None: what
             the config's variable ``truth`` says.
         seed: of pairs, ties and bootstrap.
+
+    Raises:
+        ValueError: the config has several test sets.
     """
-    evaluator = cfg.get('test_evaluator') or {}
-    metrics = evaluator.get('metrics') or []
-    metrics = [metrics] if isinstance(metrics, dict) else list(metrics)
+    metrics = _configured(cfg.get('test_evaluator') or {})
     if any(metric['type'] in OURS for metric in metrics):
         return
     needed = max((find_protocol(name).samples or 2) for name in protocols)
@@ -52,6 +53,18 @@ def add_metrics(cfg, protocols=('lee2019', ), stand_in: bool = False,
              low_key='input' if 'SRGAN' in cfg.model.type else None),
     ]
     cfg.test_evaluator = dict(type='Evaluator', metrics=metrics)
+
+
+def _configured(evaluator):
+    """Metrics of an evaluator's config, in whichever form MMagic takes it."""
+    if isinstance(evaluator, dict):
+        evaluator = evaluator.get('metrics') or []
+    metrics = [evaluator] if isinstance(evaluator, dict) else list(evaluator)
+    if any('metrics' in metric for metric in metrics):
+        raise ValueError(
+            f'the config has {len(metrics)} test sets with an evaluator each: put our '
+            f'metrics ({", ".join(OURS)}) into them, or leave one')
+    return metrics
 
 
 def collect(loop) -> list[Record]:

@@ -5,11 +5,13 @@ samples are drawn once, whatever number of metrics there are.
 """
 import copy
 import importlib
+import logging
 
 import numpy as np
 import torch
 from mmagic.evaluation.metrics.ssim import ssim
 from mmagic.registry import METRICS
+from mmengine.logging import print_log
 
 from . import calibration, fidelity
 from .base import SampleMetric, field, rgb, rgb_unit, variance_unit
@@ -165,6 +167,8 @@ class MomentCalibration(SampleMetric):
     def measure(self, index, samples, target, mask, data, data_batch):
         row = dict(samples=len(samples))
         for cell in self.cells:
+            if mask is not None and not calibration.cells_inside(mask, cell).any():
+                continue  # a small hole beside the grid of cells
             row[cell] = calibration.image_calibration(samples, target, cell, self.seed,
                                                       index, mask)
         moments = {}
@@ -185,22 +189,26 @@ class MomentCalibration(SampleMetric):
 
     def summarise(self, results):
         common = dict(group='calibration', network='none', range='[0, 1]',
-                      inputs=len(results), samples=results[0]['samples'],
-                      seed=self.seed)
+                      samples=results[0]['samples'], seed=self.seed)
         records = []
         for cell in self.cells:
-            found = calibration.summarise([row[cell] for row in results], self.seed,
-                                          self.tolerance)
+            rows = [row[cell] for row in results if cell in row]
+            if not rows:
+                print_log(f'no cell of {cell}x{cell} lies in the hole of any input: '
+                          'no calibration at that size', 'current', logging.WARNING)
+                continue
+            found = calibration.summarise(rows, self.seed, self.tolerance)
             prefix = '' if cell == 1 else f'cells{cell}/'
             protocol = ('held-out target, '
                         f'{"pixels" if cell == 1 else f"cells of {cell}x{cell}"}'
                         f'{"" if self.region == "image" else ", " + self.region}')
 
-            def add(key, name, better, low=None, high=None, *, found=found,
+            def add(key, name, better, low=None, high=None, *, found=found, rows=rows,
                     prefix=prefix, protocol=protocol, **extra):
                 records.append(Record(
                     key=prefix + key, name=name, value=found[key], better=better,
-                    protocol=protocol, low=low, high=high, extra=extra, **common))
+                    protocol=protocol, low=low, high=high, extra=extra,
+                    inputs=len(rows), **common))
 
             add('spread_skill', 'spread-skill ratio', '1', found['spread_skill_low'],
                 found['spread_skill_high'], verdict=found['verdict'],
@@ -223,12 +231,12 @@ class MomentCalibration(SampleMetric):
                     ('var_ratio', 'sample variance over it', '1')):
                 records.append(Record(
                     key=f'{name}_{key}', name=title, value=found[key], better=better,
-                    protocol=f'against the {name}, pixels', **common))
+                    protocol=f'against the {name}, pixels', inputs=len(rows), **common))
         nll = [row['predictor_nll'] for row in results if 'predictor_nll' in row]
         if nll:
             records.append(Record(
                 key='predictor_nll', name="NLL, Gaussian with the predictor's moments",
-                value=float(np.mean(nll)), better='lower',
+                value=float(np.mean(nll)), better='lower', inputs=len(nll),
                 protocol='held-out target, pixels', **common))
         return records
 
