@@ -256,7 +256,7 @@ def truth_of_pair(path: str | Path) -> Truth:
     return scene_truth(read_labels(pair[:, pair.shape[1] // 2:])).bgr255()
 
 
-def write_pairs(root: str | Path, num_train: int = 2048, num_val: int = 32,
+def write_pairs(root: str | Path, num_train: int = 4096, num_val: int = 64,
                 size: int = 32, seed: int = 0) -> Path:
     """Write the dataset as PNG files, photo and label map side by side.
 

@@ -1,0 +1,39 @@
+# The demo's scenes, label -> photo: 4096 training and 64 validation pairs of 32x32 with
+# a known distribution, from `tools/demo.py`. Small networks, for minutes on a CPU.
+_base_ = './pix2pix_cityscapes.py'
+
+model = dict(
+    generator=dict(num_down=5, base_channels=16),
+    discriminator=dict(base_channels=32),
+    # A look is a property of the whole picture: z at the 1x1 bottleneck alone
+    noise=dict(_delete_=True, sites={r'.*model\.1\.conv': 32}),
+    eval_num_samples=16,
+    whiten=dict(mean=(0.6100, 0.3780, 0.6946), std=(0.3136, 0.2546, 0.2460)),
+)
+
+data_root = 'data/demo'
+loader = dict(
+    num_workers=0, persistent_workers=False, dataset=dict(data_root=data_root)
+)
+train_dataloader = loader
+val_dataloader = dict(loader, batch_size=64)
+test_dataloader = val_dataloader
+
+# Ten times the paper's rates, falling at the end, since there are minutes and not days
+optim_wrapper = dict(
+    generators=dict(optimizer=dict(lr=1e-3)),
+    discriminators=dict(optimizer=dict(lr=2e-4)),
+)
+train_cfg = dict(max_iters=3000, val_interval=3000)
+decay = [
+    dict(type='LinearLR', start_factor=1, end_factor=0.01, begin=1800, end=3000,
+         by_epoch=False)
+]
+param_scheduler = dict(generators=decay, discriminators=decay)
+default_hooks = dict(
+    checkpoint=dict(interval=1000, max_keep_ckpts=1, save_param_scheduler=True)
+)
+custom_hooks = [
+    dict(type='CollageHook', interval=500),
+    dict(type='SampleCollapseHook', window=250),
+]

@@ -1,0 +1,92 @@
+"""The demo's tool: the table by hand, and a short run from end to end."""
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope='module')
+def demo():
+    spec = importlib.util.spec_from_file_location('demo', ROOT / 'tools' / 'demo.py')
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def table():
+    good = dict(std_ratio=1.0, mean_error=0.3, modes=0.95, off_mode=0.2)
+    return {
+        'perfect sampler': dict(good, modes=0.99),
+        'GAN + L1': dict(good, std_ratio=0.1, modes=0.25),
+        'GAN + proxy MR2': dict(good, pred_mean_error=0.1, pred_var_error=0.15),
+    }
+
+
+def test_numbers_within_their_bounds_are_not_missed(demo, table):
+    assert demo.missed(table) == []
+
+
+@pytest.mark.parametrize(('name', 'column', 'value'), [
+    ('GAN + L1', 'std_ratio', 0.16), ('GAN + L1', 'modes', 0.41),
+    ('GAN + proxy MR2', 'std_ratio', 0.59), ('GAN + proxy MR2', 'std_ratio', 1.41),
+    ('GAN + proxy MR2', 'modes', 0.89), ('GAN + proxy MR2', 'pred_mean_error', 0.16),
+    ('GAN + proxy MR2', 'pred_var_error', 0.21),
+    ('GAN + proxy MR2', 'pred_var_error', float('nan'))])
+def test_a_number_out_of_bounds_is_missed(demo, table, name, column, value):
+    table[name][column] = value
+    (line,) = demo.missed(table)
+    assert line.startswith(f'{name}: {demo.COLUMNS[column]} is {value:.3f}')
+
+
+def test_table_has_a_row_per_method_and_leaves_unknown_cells_empty(demo, table):
+    lines = demo.as_markdown(table).splitlines()
+    assert len(lines) == 5
+    assert all(line.count('|') == len(demo.COLUMNS) + 2 for line in lines)
+    assert lines[3] == (
+        '| GAN + L1 | 0.10 (0 to 0.15) | 0.30 | 0.25 (0 to 0.4) | 0.20 |  |  |')
+
+
+def test_progress_is_read_from_a_training_output(demo, tmp_path):
+    args = type('Args', (), dict(out=tmp_path))
+    output = tmp_path / 'some' / 'output.txt'
+    output.parent.mkdir()
+    output.write_text('loading\n')
+    assert demo.progress('some', args) == 'starting'
+    output.write_text('INFO - predictor [50/900] nll: 1.0  at most 0:01 left\n')
+    assert demo.progress('some', args) == 'predictor [50/900]'
+    output.write_text(
+        'INFO - predictor [900/900] nll: 1.0\n'
+        'INFO - Iter(train) [ 100/2000]  lr: 1e-3  eta: 0:02:51  time: 0.1\n')
+    assert demo.progress('some', args) == 'Iter(train) [ 100/2000] eta: 0:02:51'
+
+
+@pytest.mark.slow
+def test_short_demo_ends_with_table_and_picture(tmp_path):
+    done = subprocess.run(
+        [sys.executable, 'tools/demo.py', '--short', '--seed', '1',
+         '--out', str(tmp_path / 'out'), '--data', str(tmp_path / 'data')],
+        cwd=ROOT, env={**os.environ, 'PYTHONPATH': str(ROOT)}, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=900, check=False)
+    assert done.returncode == 0, done.stdout[-3000:]
+    result = json.loads((tmp_path / 'out' / 'demo.json').read_text())
+    assert result['seed'] == 1
+    table = result['table']
+    assert set(table) == {'perfect sampler', 'GAN + L1', 'GAN + proxy MR2'}
+    assert table['perfect sampler']['std_ratio'] == pytest.approx(1, abs=0.05)
+    assert table['perfect sampler']['modes'] > 0.97
+    assert 'pred_mean_error' in table['GAN + proxy MR2']
+    assert 'pred_mean_error' not in table['GAN + L1']
+    assert (tmp_path / 'out' / 'demo.md').read_text() in done.stdout
+    # Two groups of four rows, six pictures and eight samples in each.
+    width, height = Image.open(tmp_path / 'out' / 'demo.png').size
+    assert width == 4 + 14 * (96 + 4)
+    assert height > 8 * (96 + 4)
