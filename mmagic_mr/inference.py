@@ -33,11 +33,14 @@ def find_images(paths: Iterable[str]) -> list[Path]:
 def load_weights(model: nn.Module, checkpoint: str) -> None:
     """Loads a checkpoint whose names and shapes are exactly the model's.
 
-    Only tensors and plain data are unpickled (``weights_only=True``).
+    Only tensors and plain data are unpickled (``weights_only=True``). The model may be
+    wrapped for distributed runs, as a whole or part by part.
 
     Raises:
         ValueError: the checkpoint belongs to another architecture.
     """
+    from mmengine.runner.checkpoint import get_state_dict, load_state_dict
+
     from . import compat  # noqa: F401  allows what mmengine's checkpoints hold
 
     try:
@@ -49,7 +52,7 @@ def load_weights(model: nn.Module, checkpoint: str) -> None:
             f'{checkpoint} is not a readable checkpoint: {error}'
         ) from error
     stored = stored.get('state_dict', stored)
-    own = model.state_dict()
+    own = get_state_dict(model)
     missing = [name for name in own if name not in stored]
     unexpected = [name for name in stored if name not in own]
     reshaped = [
@@ -72,7 +75,7 @@ def load_weights(model: nn.Module, checkpoint: str) -> None:
             f'{checkpoint} is of another architecture than the config: parameters '
             f'{"; ".join(parts)}'
         )
-    model.load_state_dict(stored)
+    load_state_dict(model, stored, strict=True)
 
 
 def load_model(cfg, checkpoint: str, device: str = 'cpu') -> nn.Module:
