@@ -1,4 +1,5 @@
 """The trunk of LPIPS: read without running anything, checked, named honestly."""
+
 import io
 import os
 import pickle
@@ -21,7 +22,8 @@ from mmagic_mr.metrics.perceptual import (
 
 needs_trunk = pytest.mark.skipif(
     not backbone.backbone_path().is_file(),
-    reason=f'no LPIPS trunk here; get it with: {backbone.FETCH}')
+    reason=f'no LPIPS trunk here; get it with: {backbone.FETCH}',
+)
 
 
 def random_trunk(net='alex', seed=0):
@@ -29,16 +31,16 @@ def random_trunk(net='alex', seed=0):
     trunk = backbone.TRUNKS[net]
     arrays = {}
     for layer, shape in zip(trunk.layers, trunk.shapes, strict=True):
-        arrays[f'features.{layer}.weight'] = rng.normal(
-            0, 0.05, shape).astype(np.float32)
+        arrays[f'features.{layer}.weight'] = rng.normal(0, 0.05, shape).astype(
+            np.float32
+        )
         arrays[f'features.{layer}.bias'] = np.zeros(shape[0], np.float32)
     return arrays
 
 
 class Evil:
-
     def __reduce__(self):
-        return os.system, ('echo ran > /dev/null', )
+        return os.system, ('echo ran > /dev/null',)
 
 
 @pytest.mark.parametrize('value', [Evil(), np.float64, {'a': [os.getcwd]}])
@@ -100,8 +102,11 @@ def test_wrong_shapes_are_named(tmp_path):
 def test_other_trunks_are_never_called_lpips(tmp_path):
     file = tmp_path / 'mine.safetensors'
     backbone.save_backbone(random_trunk(), file, 'alex', 'a test')
-    for distance in (PerceptualDistance(backbone='random'),
-                     PerceptualDistance(backbone=file), PixelDistance()):
+    for distance in (
+        PerceptualDistance(backbone='random'),
+        PerceptualDistance(backbone=file),
+        PixelDistance(),
+    ):
         assert 'LPIPS' not in distance.name
         assert distance.network != 'alex v0.1'
 
@@ -119,8 +124,9 @@ def test_pairs_equal_the_package_forward():
     images = torch.rand(5, 3, 40, 48, generator=torch.manual_seed(0))
     pairs = torch.tensor([[0, 1], [3, 1], [4, 4], [1, 0]])
     with torch.no_grad():
-        expected = distance.model(2 * images[pairs[:, 0]] - 1,
-                                  2 * images[pairs[:, 1]] - 1).flatten()
+        expected = distance.model(
+            2 * images[pairs[:, 0]] - 1, 2 * images[pairs[:, 1]] - 1
+        ).flatten()
     torch.testing.assert_close(distance.pairs(images, pairs), expected)
     assert distance.pairs(images, pairs)[2] == 0
     assert distance(images[:1], images[1:2]) == distance.pairs(images, pairs)[0]
@@ -172,10 +178,12 @@ def test_same_weights_with_other_rounding_are_still_lpips(tmp_path):
 
 def test_help_imports_no_torch():
     tool = Path(__file__).parent.parent / 'tools' / 'fetch_backbone.py'
-    code = ("import runpy, sys; sys.argv = ['x', '--help']\n"
-            f"try: runpy.run_path({str(tool)!r}, run_name='__main__')\n"
-            "except SystemExit: pass\n"
-            "assert not {'torch', 'mmagic', 'mmengine'} & set(sys.modules)")
+    code = (
+        "import runpy, sys; sys.argv = ['x', '--help']\n"
+        f"try: runpy.run_path({str(tool)!r}, run_name='__main__')\n"
+        'except SystemExit: pass\n'
+        "assert not {'torch', 'mmagic', 'mmengine'} & set(sys.modules)"
+    )
     done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert '--from-file' in done.stdout

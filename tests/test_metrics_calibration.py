@@ -3,6 +3,7 @@
 The target is N(m, s^2), a sample N(m, (c s)^2) with m different in each pixel:
 c = 1 is exact, 1/2 and 2 have half and double the spread.
 """
+
 import math
 
 import numpy as np
@@ -38,24 +39,30 @@ def sampler(c):
 
 
 def summary(c, cell=1):
-    return summarise([image_calibration(s, y, cell, index=i)
-                      for i, (s, y, _) in enumerate(sampler(c))])
+    return summarise(
+        [
+            image_calibration(s, y, cell, index=i)
+            for i, (s, y, _) in enumerate(sampler(c))
+        ]
+    )
 
 
-@pytest.mark.parametrize(('c', 'word'), [(0.5, 'under-dispersed'), (1, 'ok'),
-                                         (2, 'over-dispersed')])
+@pytest.mark.parametrize(
+    ('c', 'word'), [(0.5, 'under-dispersed'), (1, 'ok'), (2, 'over-dispersed')]
+)
 @pytest.mark.parametrize('cell', [1, 4])
 def test_closed_form_sampler(c, word, cell):
     found = summary(c, cell)
     sigma = SIGMA / cell  # independent pixels: the mean of cell^2
-    cells = INPUTS * 3 * (SIZE // cell)**2
+    cells = INPUTS * 3 * (SIZE // cell) ** 2
     close = dict(rel=0.02 if cell == 1 else 0.06)
     assert found['verdict'] == word
     # Fortin et al.: sqrt((K+1)/K) c / sqrt(1 + c^2/K)
     ratio = math.sqrt((K + 1) / K) * c / math.sqrt(1 + c * c / K)
     assert found['spread_skill'] == pytest.approx(ratio, **close)
-    assert found['spread_skill_low'] < found['spread_skill'] < found[
-        'spread_skill_high']
+    assert (
+        found['spread_skill_low'] < found['spread_skill'] < found['spread_skill_high']
+    )
     assert found['spread'] == pytest.approx(c * sigma, **close)
     # E|s - y| - E|s - s'|/2 of normal variables
     crps = sigma * (math.sqrt(2 * (1 + c * c) / math.pi) - c / math.sqrt(math.pi))
@@ -65,9 +72,10 @@ def test_closed_form_sampler(c, word, cell):
     assert abs(found['bias']) < 4 * sigma * math.sqrt((1 + c * c / K) / cells)
     # P(y above all K samples), twice, over 2/(K+1); four standard errors
     x = np.linspace(-8, 8, 4001)
-    outside = 2 * (stats.norm.pdf(x) * stats.norm.cdf(x / c)**K).sum() * (x[1] - x[0])
+    outside = 2 * (stats.norm.pdf(x) * stats.norm.cdf(x / c) ** K).sum() * (x[1] - x[0])
     assert found['outer'] == pytest.approx(
-        outside * (K + 1) / 2, rel=4 / math.sqrt(outside * cells))
+        outside * (K + 1) / 2, rel=4 / math.sqrt(outside * cells)
+    )
     if c == 1:
         assert found['unevenness'] < 4 * math.sqrt((K + 1) / cells)
     assert sum(found['ranks']) == pytest.approx(1)
@@ -76,8 +84,11 @@ def test_closed_form_sampler(c, word, cell):
 def test_nll_of_the_exact_sampler_has_the_known_excess():
     """Plugging in K samples' moments costs: (K+1)/K (K-1)/(K-3)/2 + E log v / 2."""
     found = summary(1)
-    log_var = math.log(SIGMA**2) + torch.digamma(torch.tensor((K - 1) / 2.)).item(
-    ) - math.log((K - 1) / 2)
+    log_var = (
+        math.log(SIGMA**2)
+        + torch.digamma(torch.tensor((K - 1) / 2.0)).item()
+        - math.log((K - 1) / 2)
+    )
     expected = ((K + 1) / K * (K - 1) / (K - 3) + log_var + math.log(2 * math.pi)) / 2
     assert found['nll'] == pytest.approx(expected, abs=0.02)
 
@@ -87,8 +98,13 @@ def test_structure_is_judged_by_the_cells():
     rng = torch.Generator().manual_seed(0)
     by_cell = {1: [], 4: []}
     for index in range(30):
-        y = torch.randn(3, 8, 8, generator=rng).repeat_interleave(
-            4, -1).repeat_interleave(4, -2) * SIGMA + 0.5
+        y = (
+            torch.randn(3, 8, 8, generator=rng)
+            .repeat_interleave(4, -1)
+            .repeat_interleave(4, -2)
+            * SIGMA
+            + 0.5
+        )
         samples = torch.randn(K, 3, 32, 32, generator=rng) * SIGMA + 0.5
         for cell, found in by_cell.items():
             found.append(image_calibration(samples, y, cell, index=index))
@@ -108,8 +124,9 @@ def test_fair_crps_is_that_of_scoringrules():
     scoringrules = pytest.importorskip('scoringrules')
     rng = np.random.default_rng(0)
     samples, y = rng.normal(size=(7, 4, 5)), rng.normal(size=(4, 5))
-    expected = scoringrules.crps_ensemble(y, samples, m_axis=0, estimator='fair',
-                                          backend='numpy')
+    expected = scoringrules.crps_ensemble(
+        y, samples, m_axis=0, estimator='fair', backend='numpy'
+    )
     found = fair_crps(torch.from_numpy(samples), torch.from_numpy(y))
     np.testing.assert_allclose(found, expected, rtol=1e-10)
 
@@ -118,29 +135,33 @@ def test_fair_crps_of_an_exact_sampler_does_not_depend_on_k():
     """What makes it fair: the expectation is that of infinitely many samples."""
     for k in 2, 20:
         rng = torch.Generator().manual_seed(k)
-        samples, y = torch.randn(k, 200000, generator=rng), torch.randn(
-            200000, generator=rng)
+        samples, y = (
+            torch.randn(k, 200000, generator=rng),
+            torch.randn(200000, generator=rng),
+        )
         assert fair_crps(samples, y).mean().item() == pytest.approx(
-            1 / math.sqrt(math.pi), abs=0.005)
+            1 / math.sqrt(math.pi), abs=0.005
+        )
 
 
 def test_gaussian_nll_is_that_of_torch_distributions():
     rng = torch.Generator().manual_seed(0)
     mean, y = torch.randn(2, 9, generator=rng)
     var = torch.rand(9, generator=rng) + 0.1
-    torch.testing.assert_close(gaussian_nll(mean, var, y),
-                               -Normal(mean, var.sqrt()).log_prob(y))
+    torch.testing.assert_close(
+        gaussian_nll(mean, var, y), -Normal(mean, var.sqrt()).log_prob(y)
+    )
     assert gaussian_nll(mean, var * 0, mean).isfinite().all()
 
 
 def test_ranks_and_ties():
-    samples = torch.tensor([1., 2., 3.]).view(3, 1)
+    samples = torch.tensor([1.0, 2.0, 3.0]).view(3, 1)
     for value, rank in (0, 0), (1.5, 1), (2.5, 2), (9, 3):
         assert target_ranks(samples, torch.tensor([float(value)])).item() == rank
     same = torch.zeros(4, 50000)
     ranks = target_ranks(same, torch.zeros(50000), torch.Generator().manual_seed(0))
     shares = torch.bincount(ranks, minlength=5) / 50000
-    torch.testing.assert_close(shares, torch.full((5, ), 0.2), atol=0.01, rtol=0)
+    torch.testing.assert_close(shares, torch.full((5,), 0.2), atol=0.01, rtol=0)
 
 
 def test_flatness_extremes():
@@ -182,8 +203,9 @@ def test_same_everywhere_is_undecided_or_under():
     """A collapsed sampler: no spread, some error."""
     y = torch.rand(4, 3, 8, 8, generator=torch.manual_seed(0))
     still = torch.full((K, 3, 8, 8), 0.5)
-    found = summarise([image_calibration(still, one, index=i)
-                       for i, one in enumerate(y)])
+    found = summarise(
+        [image_calibration(still, one, index=i) for i, one in enumerate(y)]
+    )
     assert found['verdict'] == 'under-dispersed'
     assert found['spread_skill'] == 0
     assert found['gain'] == pytest.approx(1)
@@ -207,6 +229,6 @@ def test_bad_input_is_named():
 
 
 def test_pool_is_the_mean_of_each_cell():
-    image = torch.arange(36.).view(1, 1, 6, 6)
+    image = torch.arange(36.0).view(1, 1, 6, 6)
     assert pool(image, 4).item() == image[..., :4, :4].mean().item()
     assert pool(image, 1) is image

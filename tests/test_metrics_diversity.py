@@ -1,4 +1,5 @@
 """Protocols and pairs by hand, diversity on samplers whose answer is known."""
+
 import numpy as np
 import pytest
 import torch
@@ -17,12 +18,19 @@ from mmagic_mr.metrics.protocols import (
 
 needs_trunk = pytest.mark.skipif(
     not backbone.backbone_path().is_file(),
-    reason=f'no LPIPS trunk here; get it with: {backbone.FETCH}')
+    reason=f'no LPIPS trunk here; get it with: {backbone.FETCH}',
+)
 
 
-@pytest.mark.parametrize(('protocol', 'inputs', 'samples', 'pairs'), [
-    ('lee2019', 300, 20, 10), ('zhu2017', 100, 20, 19), ('huang2018', 100, 38, 19),
-    ('all-pairs', None, 20, 190)])
+@pytest.mark.parametrize(
+    ('protocol', 'inputs', 'samples', 'pairs'),
+    [
+        ('lee2019', 300, 20, 10),
+        ('zhu2017', 100, 20, 19),
+        ('huang2018', 100, 38, 19),
+        ('all-pairs', None, 20, 190),
+    ],
+)
 def test_protocol_sizes(protocol, inputs, samples, pairs):
     chosen = choose_pairs(protocol, 40 if PROTOCOLS[protocol].samples else 20, 0, 0)
     assert PROTOCOLS[protocol].inputs == inputs
@@ -35,7 +43,8 @@ def test_protocol_sizes(protocol, inputs, samples, pairs):
 def test_pairs_of_each_protocol():
     assert choose_pairs('zhu2017', 20, 5, 9).tolist() == [[i, i + 1] for i in range(19)]
     assert sorted(choose_pairs('huang2018', 38, 0, 0).flatten().tolist()) == list(
-        range(38))
+        range(38)
+    )
     assert choose_pairs('all-pairs', 3, 0, 0).tolist() == [[0, 1], [0, 2], [1, 2]]
 
 
@@ -44,13 +53,18 @@ def test_random_pairs_repeat_and_differ_between_inputs_and_seeds():
     assert np.array_equal(first, choose_pairs('lee2019', 20, 1, 2))
     assert not np.array_equal(first, choose_pairs('lee2019', 20, 1, 3))
     assert not np.array_equal(first, choose_pairs('lee2019', 20, 2, 2))
-    seen = {frozenset(p) for i in range(300)
-            for p in choose_pairs('lee2019', 20, 0, i).tolist()}
+    seen = {
+        frozenset(p)
+        for i in range(300)
+        for p in choose_pairs('lee2019', 20, 0, i).tolist()
+    }
     assert len(seen) == 190  # every pair has its turn
 
 
-@pytest.mark.parametrize(('protocol', 'available', 'needed'), [
-    ('lee2019', 10, 20), ('huang2018', 20, 38), ('all-pairs', 1, 2)])
+@pytest.mark.parametrize(
+    ('protocol', 'available', 'needed'),
+    [('lee2019', 10, 20), ('huang2018', 20, 38), ('all-pairs', 1, 2)],
+)
 def test_too_few_samples_name_the_option(protocol, available, needed):
     with pytest.raises(ValueError, match=rf'model\.eval_num_samples={needed}$'):
         check_num_samples(protocol, available)
@@ -77,8 +91,9 @@ def test_ring_pairs_every_real_image_twice():
     assert real_ring(1, 0).shape == (0, 2)
 
 
-@pytest.mark.parametrize('distance', [PixelDistance(),
-                                      PerceptualDistance(backbone='random', chunk=3)])
+@pytest.mark.parametrize(
+    'distance', [PixelDistance(), PerceptualDistance(backbone='random', chunk=3)]
+)
 @pytest.mark.parametrize('protocol', PROTOCOLS)
 def test_constant_sampler_is_exactly_zero(distance, protocol):
     image = torch.rand(1, 3, 32, 32, generator=torch.manual_seed(0))
@@ -91,7 +106,8 @@ def test_known_sampler_has_the_hand_computed_mean():
     samples = torch.eye(20).view(20, 1, 1, 20).expand(20, 3, 5, 20)
     for protocol in 'lee2019', 'zhu2017', 'all-pairs':
         assert sample_diversity(samples, PixelDistance(), protocol) == pytest.approx(
-            0.1, abs=1e-6)
+            0.1, abs=1e-6
+        )
 
 
 def test_lee2019_is_the_mean_over_its_ten_pairs():
@@ -100,7 +116,8 @@ def test_lee2019_is_the_mean_over_its_ten_pairs():
     pairs = choose_pairs('lee2019', 20, 3, 4).tolist()
     by_hand = sum(abs(grey[i] - grey[j]).item() for i, j in pairs) / 10
     assert sample_diversity(samples, PixelDistance(), 'lee2019', 3, 4) == pytest.approx(
-        by_hand, abs=1e-6)
+        by_hand, abs=1e-6
+    )
 
 
 @needs_trunk
@@ -137,4 +154,4 @@ def test_bootstrap_covers_at_its_level():
         hits += low < 1 < high
     assert 0.89 < hits / 200 < 0.985
     assert bootstrap_interval([1, 5], seed=3) == bootstrap_interval([1, 5], seed=3)
-    assert all(np.isnan(bootstrap_interval([1.])))
+    assert all(np.isnan(bootstrap_interval([1.0])))

@@ -1,4 +1,5 @@
 """What tools/test.py does, on tiny models of the three hosts with untrained weights."""
+
 import pytest
 import tiny
 import torch
@@ -15,9 +16,16 @@ def config(**model):
     return Config(dict(model=dict(type='MRPix2Pix', num_samples=10, **model)))
 
 
-@pytest.mark.parametrize(('protocols', 'has', 'gets'), [
-    (['lee2019'], None, 20), (['lee2019', 'huang2018'], 10, 38), (['zhu2017'], 40, 40),
-    (['all-pairs'], None, 10), (['all-pairs'], 5, 5)])
+@pytest.mark.parametrize(
+    ('protocols', 'has', 'gets'),
+    [
+        (['lee2019'], None, 20),
+        (['lee2019', 'huang2018'], 10, 38),
+        (['zhu2017'], 40, 40),
+        (['all-pairs'], None, 10),
+        (['all-pairs'], 5, 5),
+    ],
+)
 def test_model_draws_what_the_protocols_need(protocols, has, gets):
     cfg = config(eval_num_samples=has)
     add_metrics(cfg, protocols)
@@ -26,16 +34,20 @@ def test_model_draws_what_the_protocols_need(protocols, has, gets):
 
 def test_own_choice_of_metrics_stays():
     cfg = config()
-    cfg.test_evaluator = dict(metrics=dict(type='MomentCalibration', cells=(1, )))
+    cfg.test_evaluator = dict(metrics=dict(type='MomentCalibration', cells=(1,)))
     add_metrics(cfg)
-    assert cfg.test_evaluator.metrics == dict(type='MomentCalibration', cells=(1, ))
+    assert cfg.test_evaluator.metrics == dict(type='MomentCalibration', cells=(1,))
     psnr = [dict(type='PSNR', gt_key='img_photo')]
     for form in psnr, dict(metrics=psnr), dict(type='Evaluator', metrics=psnr):
         cfg.test_evaluator = form
         add_metrics(cfg, stand_in=True)
         assert [metric.type for metric in cfg.test_evaluator.metrics] == [
-            'PSNR', 'SampleDiversity', 'MomentCalibration', 'SampleFidelity',
-            'SampleReconstruction']
+            'PSNR',
+            'SampleDiversity',
+            'MomentCalibration',
+            'SampleFidelity',
+            'SampleReconstruction',
+        ]
     cfg.test_evaluator = [dict(metrics=psnr)] * 2
     with pytest.raises(ValueError, match='2 test sets'):
         add_metrics(cfg)
@@ -61,8 +73,12 @@ def _no_trunk(monkeypatch, tmp_path):
 def evaluated(name, tmp_path, size=32, **options):
     from mmengine.runner import Runner
 
-    cfg = tiny.load(name, tiny.write_data(name, tmp_path / 'data', size=size),
-                    tmp_path / 'work', size=size)
+    cfg = tiny.load(
+        name,
+        tiny.write_data(name, tmp_path / 'data', size=size),
+        tmp_path / 'work',
+        size=size,
+    )
     add_metrics(cfg, ['all-pairs'], stand_in=True, **options)
     cfg.model.eval_num_samples = 3
     cfg.test_dataloader.batch_size = 2
@@ -74,10 +90,14 @@ def evaluated(name, tmp_path, size=32, **options):
 
 
 @pytest.mark.usefixtures('_no_trunk')
-@pytest.mark.parametrize(('name', 'size', 'options'), [
-    ('pix2pix_noise_cityscapes', 32, {}),
-    ('srgan_mr2_celeba', 32, {}),
-    ('glcic_mr2_celeba', 64, dict(hole=True))])
+@pytest.mark.parametrize(
+    ('name', 'size', 'options'),
+    [
+        ('pix2pix_noise_cityscapes', 32, {}),
+        ('srgan_mr2_celeba', 32, {}),
+        ('glcic_mr2_celeba', 64, dict(hole=True)),
+    ],
+)
 def test_every_host_from_weights_to_file(name, size, options, tmp_path):
     run, table = evaluated(name, tmp_path, size, **options)
     by_key = {f'{r["group"]}/{r["key"]}': r for r in run['records']}

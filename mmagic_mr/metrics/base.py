@@ -22,11 +22,20 @@ class SampleMetric(BaseSampleWiseMetric):
 
     metric = 'samples'  # the base wants a name
 
-    def __init__(self, target_key: str | None = None, mask_key: str | None = None,
-                 seed: int = 0, collect_device: str = 'cpu',
-                 prefix: str | None = None):
-        super().__init__(gt_key=target_key, mask_key=mask_key,
-                         collect_device=collect_device, prefix=prefix)
+    def __init__(
+        self,
+        target_key: str | None = None,
+        mask_key: str | None = None,
+        seed: int = 0,
+        collect_device: str = 'cpu',
+        prefix: str | None = None,
+    ):
+        super().__init__(
+            gt_key=target_key,
+            mask_key=mask_key,
+            collect_device=collect_device,
+            prefix=prefix,
+        )
         self.seed = seed
         self.records: list[Record] = []
         self._seen = 0  # inputs of this process so far
@@ -53,13 +62,24 @@ class SampleMetric(BaseSampleWiseMetric):
             target = rgb_unit(field(data, self.gt_key)).to(samples.device)
             mask = None
             if self.mask_key:
-                mask = field(data, self.mask_key).to(samples).view(
-                    -1, *target.shape[-2:])[:1]
-            self.results.append(self.measure(index, samples, target, mask, data,
-                                             data_batch))
+                mask = (
+                    field(data, self.mask_key)
+                    .to(samples)
+                    .view(-1, *target.shape[-2:])[:1]
+                )
+            self.results.append(
+                self.measure(index, samples, target, mask, data, data_batch)
+            )
 
-    def measure(self, index: int, samples: Tensor, target: Tensor, mask: Tensor | None,
-                data: dict, data_batch) -> dict:
+    def measure(
+        self,
+        index: int,
+        samples: Tensor,
+        target: Tensor,
+        mask: Tensor | None,
+        data: dict,
+        data_batch,
+    ) -> dict:
         """The row of one input.
 
         Shape:
@@ -90,8 +110,11 @@ def rgb_unit(image: Tensor) -> Tensor:
 
 def rgb(image: Tensor) -> Tensor:
     """Channels of (..., 3 or 1, H, W) from BGR, or one channel, to RGB."""
-    return image.expand(*image.shape[:-3], 3, -1, -1) if image.shape[
-        -3] == 1 else image.flip(-3)
+    return (
+        image.expand(*image.shape[:-3], 3, -1, -1)
+        if image.shape[-3] == 1
+        else image.flip(-3)
+    )
 
 
 def variance_unit(var: Tensor) -> Tensor:

@@ -1,12 +1,17 @@
 """Intervals over inputs."""
+
 from collections.abc import Callable
 
 import numpy as np
 
 
-def bootstrap_interval(values, seed: int = 0, resamples: int = 1000,
-                       level: float = 0.95, statistic: Callable | None = None
-                       ) -> tuple[float, float]:
+def bootstrap_interval(
+    values,
+    seed: int = 0,
+    resamples: int = 1000,
+    level: float = 0.95,
+    statistic: Callable | None = None,
+) -> tuple[float, float]:
     """Percentile bootstrap over inputs.
 
     Args:

@@ -3,6 +3,7 @@
 Every number here compares K samples with the one held-out target of the same input, or
 with the moments of a predictor, or with true moments. Values are in [0, 1].
 """
+
 import math
 
 import numpy as np
@@ -49,8 +50,9 @@ def fair_crps(samples: Tensor, target: Tensor) -> Tensor:
     return (samples - target).abs().mean(0) - spread
 
 
-def target_ranks(samples: Tensor, target: Tensor,
-                 generator: torch.Generator | None = None) -> Tensor:
+def target_ranks(
+    samples: Tensor, target: Tensor, generator: torch.Generator | None = None
+) -> Tensor:
     """How many of the K samples lie below the target: 0..K, ties broken at random.
 
     Shape:
@@ -66,8 +68,9 @@ def target_ranks(samples: Tensor, target: Tensor,
     return below + (draw * (ties + 1)).long().clamp(max=ties)
 
 
-def gaussian_nll(mean: Tensor, var: Tensor, target: Tensor,
-                 min_std: float = ROUNDING) -> Tensor:
+def gaussian_nll(
+    mean: Tensor, var: Tensor, target: Tensor, min_std: float = ROUNDING
+) -> Tensor:
     r"""Negative log-density of the target, in nats per value.
 
     .. math:: \frac{(y - \mu)^2}{2 v} + \frac12 \log v + \frac12 \log 2 \pi
@@ -84,7 +87,7 @@ def gaussian_nll(mean: Tensor, var: Tensor, target: Tensor,
         0.9189
     """
     var = var.clamp(min=min_std**2)
-    return (target - mean)**2 / (2 * var) + (2 * math.pi * var).log() / 2
+    return (target - mean) ** 2 / (2 * var) + (2 * math.pi * var).log() / 2
 
 
 def pool(images: Tensor, cell: int) -> Tensor:
@@ -97,8 +100,10 @@ def pool(images: Tensor, cell: int) -> Tensor:
         ValueError: the image is smaller than a cell.
     """
     if min(images.shape[-2:]) < cell:
-        raise ValueError(f'images of {tuple(images.shape[-2:])} pixels have no cell of '
-                         f'{cell}x{cell}; leave {cell} out of cells')
+        raise ValueError(
+            f'images of {tuple(images.shape[-2:])} pixels have no cell of '
+            f'{cell}x{cell}; leave {cell} out of cells'
+        )
     return F.avg_pool2d(images, cell) if cell > 1 else images
 
 
@@ -111,8 +116,14 @@ def cells_inside(mask: Tensor, cell: int) -> Tensor:
     return pool(mask.double()[None], cell)[0, 0] == 1
 
 
-def image_calibration(samples: Tensor, target: Tensor, cell: int = 1, seed: int = 0,
-                      index: int = 0, mask: Tensor | None = None) -> dict:
+def image_calibration(
+    samples: Tensor,
+    target: Tensor,
+    cell: int = 1,
+    seed: int = 0,
+    index: int = 0,
+    mask: Tensor | None = None,
+) -> dict:
     """What one input says about the calibration of the samples, at one cell size.
 
     Args:
@@ -133,33 +144,40 @@ def image_calibration(samples: Tensor, target: Tensor, cell: int = 1, seed: int 
     """
     _check_k(samples)
     if samples.shape[1:] != target.shape:
-        raise ValueError(f'samples of shape {tuple(samples.shape)} against a target of '
-                         f'shape {tuple(target.shape)}')
+        raise ValueError(
+            f'samples of shape {tuple(samples.shape)} against a target of '
+            f'shape {tuple(target.shape)}'
+        )
     samples = pool(samples.double(), cell)
     target = pool(target.double()[None], cell)[0]
     if mask is not None:
         inside = cells_inside(mask, cell)
         if not inside.any():
-            raise ValueError(f'input {index}: no cell of {cell}x{cell} lies in the '
-                             f'hole; leave {cell} out of cells')
+            raise ValueError(
+                f'input {index}: no cell of {cell}x{cell} lies in the '
+                f'hole; leave {cell} out of cells'
+            )
         samples, target = samples[..., inside], target[..., inside]
     mean, var = samples.mean(0), samples.var(0)
     generator = torch.Generator().manual_seed(
-        int(np.random.SeedSequence([seed, index, cell]).generate_state(1)[0]))
+        int(np.random.SeedSequence([seed, index, cell]).generate_state(1)[0])
+    )
     ranks = target_ranks(samples, target, generator)
     counts = torch.bincount(ranks.flatten(), minlength=len(samples) + 1)
     return dict(
         crps=fair_crps(samples, target).mean().item(),
         nll=gaussian_nll(mean, var, target).mean().item(),
         var=var.mean().item(),
-        error=((mean - target)**2).mean().item(),
-        single_error=((samples - target)**2).mean().item(),
+        error=((mean - target) ** 2).mean().item(),
+        single_error=((samples - target) ** 2).mean().item(),
         bias=(target - mean).mean().item(),
-        ranks=(counts.double() / ranks.numel()).tolist())
+        ranks=(counts.double() / ranks.numel()).tolist(),
+    )
 
 
-def moment_error(samples: Tensor, mean: Tensor, var: Tensor,
-                 mask: Tensor | None = None) -> dict:
+def moment_error(
+    samples: Tensor, mean: Tensor, var: Tensor, mask: Tensor | None = None
+) -> dict:
     r"""How far the moments of K samples are from given ones, for one input.
 
     Args:
@@ -182,21 +200,23 @@ def moment_error(samples: Tensor, mean: Tensor, var: Tensor,
         inside = mask[0] == 1
         samples, mean, var = samples[..., inside], mean[..., inside], var[..., inside]
     found = samples.var(0)
-    error = (samples.mean(0) - mean)**2 - found / len(samples)
+    error = (samples.mean(0) - mean) ** 2 - found / len(samples)
     return dict(
         mean_error=error.mean().item(),
         sample_var=found.mean().item(),
         var=var.mean().item(),
-        std_error=((found.sqrt() - var.sqrt())**2).mean().item())
+        std_error=((found.sqrt() - var.sqrt()) ** 2).mean().item(),
+    )
 
 
 def summarise_moments(inputs: list[dict]) -> dict:
     """`moment_error` of many inputs: RMSE of mean and of std, ratio of variances."""
     mean = {key: float(np.mean([one[key] for one in inputs])) for key in inputs[0]}
     return dict(
-        mean_rmse=math.sqrt(max(0., mean['mean_error'])),
+        mean_rmse=math.sqrt(max(0.0, mean['mean_error'])),
         std_rmse=math.sqrt(mean['std_error']),
-        var_ratio=_ratio(mean['sample_var'], mean['var']))
+        var_ratio=_ratio(mean['sample_var'], mean['var']),
+    )
 
 
 def rank_flatness(shares) -> dict:
@@ -219,8 +239,10 @@ def rank_flatness(shares) -> dict:
     """
     shares = np.asarray(shares)
     due = 1 / len(shares)
-    return dict(unevenness=float(np.abs(shares - due).sum()),
-                outer=float((shares[0] + shares[-1]) / (2 * due)))
+    return dict(
+        unevenness=float(np.abs(shares - due).sum()),
+        outer=float((shares[0] + shares[-1]) / (2 * due)),
+    )
 
 
 def verdict(ratio: float, low: float, high: float, tolerance: float = 0.1) -> str:
@@ -289,8 +311,10 @@ def summarise(inputs: list[dict], seed: int = 0, tolerance: float = 0.1) -> dict
         raise ValueError('no inputs to summarise')
     sizes = {len(one['ranks']) for one in inputs}
     if len(sizes) > 1:
-        raise ValueError('inputs with different numbers of samples: '
-                         f'{sorted(size - 1 for size in sizes)}')
+        raise ValueError(
+            'inputs with different numbers of samples: '
+            f'{sorted(size - 1 for size in sizes)}'
+        )
     k = sizes.pop() - 1
     mean = {key: np.mean([one[key] for one in inputs], axis=0) for key in inputs[0]}
     ratio = spread_skill(mean['var'], mean['error'], k)
@@ -300,8 +324,9 @@ def summarise(inputs: list[dict], seed: int = 0, tolerance: float = 0.1) -> dict
         safe = np.where(error > 0, error, np.nan)
         return np.sqrt((k + 1) / k * var / safe)
 
-    low, high = bootstrap_interval([[one['var'], one['error']] for one in inputs],
-                                   seed=seed, statistic=ratios)
+    low, high = bootstrap_interval(
+        [[one['var'], one['error']] for one in inputs], seed=seed, statistic=ratios
+    )
     return dict(
         crps=float(mean['crps']),
         nll=float(mean['nll']),
@@ -315,7 +340,8 @@ def summarise(inputs: list[dict], seed: int = 0, tolerance: float = 0.1) -> dict
         gain_exact=2 * k / (k + 1),
         ranks=mean['ranks'].tolist(),
         **rank_flatness(mean['ranks']),
-        verdict=verdict(ratio, low, high, tolerance))
+        verdict=verdict(ratio, low, high, tolerance),
+    )
 
 
 def _ratio(a, b):
@@ -326,5 +352,7 @@ def _ratio(a, b):
 
 def _check_k(samples):
     if len(samples) < 2:
-        raise ValueError(f'calibration needs 2 samples per input at least, got '
-                         f'{len(samples)}: add --cfg-options model.eval_num_samples=20')
+        raise ValueError(
+            f'calibration needs 2 samples per input at least, got '
+            f'{len(samples)}: add --cfg-options model.eval_num_samples=20'
+        )

@@ -1,4 +1,5 @@
 """How far apart the samples of one input are, by a protocol that has a name."""
+
 from collections.abc import Callable
 
 import torch
@@ -7,8 +8,14 @@ from torch import Tensor
 from .protocols import check_num_samples, choose_pairs
 
 
-def sample_diversity(samples: Tensor, distance: Callable, protocol: str, seed: int = 0,
-                     index: int = 0, mask: Tensor | None = None) -> float:
+def sample_diversity(
+    samples: Tensor,
+    distance: Callable,
+    protocol: str,
+    seed: int = 0,
+    index: int = 0,
+    mask: Tensor | None = None,
+) -> float:
     r"""Mean distance between samples of one input.
 
     .. math:: \frac1{|P|} \sum_{(k,l) \in P} d(G(x, z_k), G(x, z_l))

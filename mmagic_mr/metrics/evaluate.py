@@ -5,13 +5,23 @@ from pathlib import Path
 from .protocols import find_protocol
 from .report import Record, record_table, write_run
 
-OURS = ('SampleDiversity', 'MomentCalibration', 'SampleFidelity',
-        'SampleReconstruction')
+OURS = (
+    'SampleDiversity',
+    'MomentCalibration',
+    'SampleFidelity',
+    'SampleReconstruction',
+)
 
 
-def add_metrics(cfg, protocols=('lee2019', ), stand_in: bool = False,
-                extractor: str | None = None, hole: bool = False,
-                truth: str | None = None, seed: int = 0) -> None:
+def add_metrics(
+    cfg,
+    protocols=('lee2019',),
+    stand_in: bool = False,
+    extractor: str | None = None,
+    hole: bool = False,
+    truth: str | None = None,
+    seed: int = 0,
+) -> None:
     """Put our metrics beside those of the config's test evaluator, unless it has some.
 
     The model draws as many samples per input as the protocols need.
@@ -23,7 +33,7 @@ def add_metrics(cfg, protocols=('lee2019', ), stand_in: bool = False,
             untrained extractor for FID, both named so.
         extractor: TorchScript file of a feature extractor; None: AlexNet's trunk.
         hole: judge diversity and calibration in the hole of an inpainting alone.
-        truth: see :class:`mmagic_mr.metrics.registered.MomentCalibration`; None: what
+        truth: see :class:`mmagic_mr.metrics.spread.MomentCalibration`; None: what
             the config's variable ``truth`` says.
         seed: of pairs, ties and bootstrap.
 
@@ -44,13 +54,23 @@ def add_metrics(cfg, protocols=('lee2019', ), stand_in: bool = False,
         features = dict(kind='torchscript', path=extractor)
     mask = dict(mask_key='mask') if hole else {}
     metrics += [
-        dict(type='SampleDiversity', protocols=list(protocols), distance=distance,
-             seed=seed, **mask),
-        dict(type='MomentCalibration', truth=truth or cfg.get('truth'), seed=seed,
-             **mask),
+        dict(
+            type='SampleDiversity',
+            protocols=list(protocols),
+            distance=distance,
+            seed=seed,
+            **mask,
+        ),
+        dict(
+            type='MomentCalibration', truth=truth or cfg.get('truth'), seed=seed, **mask
+        ),
         dict(type='SampleFidelity', extractor=features, seed=seed),
-        dict(type='SampleReconstruction', distance=distance, seed=seed,
-             low_key='input' if 'SRGAN' in cfg.model.type else None),
+        dict(
+            type='SampleReconstruction',
+            distance=distance,
+            seed=seed,
+            low_key='input' if 'SRGAN' in cfg.model.type else None,
+        ),
     ]
     cfg.test_evaluator = dict(type='Evaluator', metrics=metrics)
 
@@ -63,19 +83,25 @@ def _configured(evaluator):
     if any('metrics' in metric for metric in metrics):
         raise ValueError(
             f'the config has {len(metrics)} test sets with an evaluator each: put our '
-            f'metrics ({", ".join(OURS)}) into them, or leave one')
+            f'metrics ({", ".join(OURS)}) into them, or leave one'
+        )
     return metrics
 
 
 def collect(loop) -> list[Record]:
     """Records of all our metrics in a test loop, MMagic's or mmengine's."""
     evaluators = getattr(loop, 'evaluators', None) or [loop.evaluator]
-    return [record for evaluator in evaluators for metric in evaluator.metrics or []
-            for record in getattr(metric, 'records', [])]
+    return [
+        record
+        for evaluator in evaluators
+        for metric in evaluator.metrics or []
+        for record in getattr(metric, 'records', [])
+    ]
 
 
-def run_and_write(runner, checkpoint: str, method: str, out: str | Path,
-                   num_pictures: int = 4) -> str:
+def run_and_write(
+    runner, checkpoint: str, method: str, out: str | Path, num_pictures: int = 4
+) -> str:
     """Run the test loop, write JSON and collage, and return the table to print.
 
     Args:
@@ -101,13 +127,22 @@ def run_and_write(runner, checkpoint: str, method: str, out: str | Path,
     config = runner.cfg
     ours = {f'{record.group}/{key}' for record in records for key in record.scalars()}
     run = write_run(
-        out, method=method, records=records, config_name=Path(
-            config.filename or method).stem, config_text=config.pretty_text,
-        checkpoint=checkpoint, seed=runner.seed,
-        dataset=dict(type=type(dataset).__name__, size=len(dataset),
-                     root=str(getattr(dataset, 'data_root', ''))),
-        num_samples=getattr(model, 'eval_num_samples', 1), collages=collages,
-        other={name: value for name, value in _logged(runner) if name not in ours})
+        out,
+        method=method,
+        records=records,
+        config_name=Path(config.filename or method).stem,
+        config_text=config.pretty_text,
+        checkpoint=checkpoint,
+        seed=runner.seed,
+        dataset=dict(
+            type=type(dataset).__name__,
+            size=len(dataset),
+            root=str(getattr(dataset, 'data_root', '')),
+        ),
+        num_samples=getattr(model, 'eval_num_samples', 1),
+        collages=collages,
+        other={name: value for name, value in _logged(runner) if name not in ours},
+    )
     return f'{method}\n\n{record_table(run["records"])}\n\nwritten to {out}'
 
 

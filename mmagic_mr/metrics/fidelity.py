@@ -3,6 +3,7 @@
 Distances between sets of images are computed on features from a local file: nothing is
 downloaded, and every result carries the name of the network that it was made with.
 """
+
 import hashlib
 from pathlib import Path
 
@@ -47,9 +48,15 @@ class Extractor(nn.Module):
         (torch.Size([2, 64]), 'random-convolutions-stand-in')
     """
 
-    def __init__(self, kind: str = 'alex', path: str | None = None,
-                 size: int | None = None, input: str | None = None,
-                 name: str | None = None, chunk: int = 32):
+    def __init__(
+        self,
+        kind: str = 'alex',
+        path: str | None = None,
+        size: int | None = None,
+        input: str | None = None,
+        name: str | None = None,
+        chunk: int = 32,
+    ):
         super().__init__()
         builders = dict(alex=_alex, torchscript=_torchscript, random=_random)
         if kind not in builders:
@@ -67,24 +74,34 @@ class Extractor(nn.Module):
         features = []
         for part in images.split(self.chunk):
             if self.size and part.shape[-2:] != (self.size, self.size):
-                part = F.interpolate(part, (self.size, self.size), mode='bilinear',
-                                     antialias=True).clamp(0, 1)
+                part = F.interpolate(
+                    part, (self.size, self.size), mode='bilinear', antialias=True
+                ).clamp(0, 1)
             found = self.network(INPUTS[self.input](part))
             features.append(found.flatten(1).double().cpu())
         return torch.cat(features)
 
 
 class _GlobalMean(nn.Sequential):
-
     def forward(self, x):
         return super().forward(x).mean((-2, -1))
 
 
 def _alex(path):
-    layers = [nn.Conv2d(3, 64, 11, 4, 2), nn.ReLU(), nn.MaxPool2d(3, 2),
-              nn.Conv2d(64, 192, 5, 1, 2), nn.ReLU(), nn.MaxPool2d(3, 2),
-              nn.Conv2d(192, 384, 3, 1, 1), nn.ReLU(), nn.Conv2d(384, 256, 3, 1, 1),
-              nn.ReLU(), nn.Conv2d(256, 256, 3, 1, 1), nn.ReLU()]
+    layers = [
+        nn.Conv2d(3, 64, 11, 4, 2),
+        nn.ReLU(),
+        nn.MaxPool2d(3, 2),
+        nn.Conv2d(64, 192, 5, 1, 2),
+        nn.ReLU(),
+        nn.MaxPool2d(3, 2),
+        nn.Conv2d(192, 384, 3, 1, 1),
+        nn.ReLU(),
+        nn.Conv2d(384, 256, 3, 1, 1),
+        nn.ReLU(),
+        nn.Conv2d(256, 256, 3, 1, 1),
+        nn.ReLU(),
+    ]
     state, digest = load_backbone('alex', path)
     network = _GlobalMean(*layers)
     network.load_state_dict({k.removeprefix('features.'): v for k, v in state.items()})
@@ -94,7 +111,6 @@ def _alex(path):
 
 
 class _ImageNetScale(nn.Module):
-
     def forward(self, x):
         mean = x.new_tensor([0.485, 0.456, 0.406]).view(3, 1, 1)
         std = x.new_tensor([0.229, 0.224, 0.225]).view(3, 1, 1)
@@ -105,7 +121,8 @@ def _torchscript(path):
     if path is None or not Path(path).is_file():
         raise FileNotFoundError(
             f"extractor: path={path!r} is no file; kind='torchscript' needs path=FILE, "
-            "a network saved by torch.jit")
+            'a network saved by torch.jit'
+        )
     digest = hashlib.sha256(Path(path).read_bytes()).hexdigest()[:8]
     network = torch.jit.load(str(path), map_location='cpu')
     return network, f'{Path(path).stem}-{digest}', 'uint8'
@@ -114,8 +131,9 @@ def _torchscript(path):
 def _random(path):
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        network = _GlobalMean(nn.Conv2d(3, 32, 4, 2, 1), nn.ReLU(),
-                              nn.Conv2d(32, 64, 4, 2, 1), nn.ReLU())
+        network = _GlobalMean(
+            nn.Conv2d(3, 32, 4, 2, 1), nn.ReLU(), nn.Conv2d(32, 64, 4, 2, 1), nn.ReLU()
+        )
     return network, 'random-convolutions-stand-in', '-1..1'
 
 
@@ -142,8 +160,13 @@ def frechet_distance(real: Tensor, fake: Tensor) -> float:
     return fid_statistics_to_metric(*stats, verbose=False)[KEY_METRIC_FID]
 
 
-def kernel_distance(real: Tensor, fake: Tensor, subsets: int = 100,
-                    subset_size: int = 1000, seed: int = 0) -> tuple[float, float]:
+def kernel_distance(
+    real: Tensor,
+    fake: Tensor,
+    subsets: int = 100,
+    subset_size: int = 1000,
+    seed: int = 0,
+) -> tuple[float, float]:
     """KID's formula on features, by torch-fidelity: cubic kernel, unbiased, subsets.
 
     Args:
@@ -165,13 +188,20 @@ def kernel_distance(real: Tensor, fake: Tensor, subsets: int = 100,
     size = min(subset_size, len(real), len(fake))
     if size == len(real) == len(fake):
         subsets = 1  # each subset would be the whole
-    found = kid_features_to_metric(fake.double(), real.double(), kid_subsets=subsets,
-                                   kid_subset_size=size, rng_seed=seed, verbose=False)
+    found = kid_features_to_metric(
+        fake.double(),
+        real.double(),
+        kid_subsets=subsets,
+        kid_subset_size=size,
+        rng_seed=seed,
+        verbose=False,
+    )
     return found[KEY_METRIC_KID_MEAN], found[KEY_METRIC_KID_STD]
 
 
-def precision_recall(real: Tensor, fake: Tensor, neighbours: int = 3
-                     ) -> tuple[float, float]:
+def precision_recall(
+    real: Tensor, fake: Tensor, neighbours: int = 3
+) -> tuple[float, float]:
     """Improved precision and recall on features, by torch-fidelity.
 
     Reference:
@@ -189,13 +219,15 @@ def precision_recall(real: Tensor, fake: Tensor, neighbours: int = 3
     )
 
     _check_features(real, fake, neighbours)
-    found = prc_features_to_metric(fake.double(), real.double(), verbose=False,
-                                   prc_neighborhood=neighbours)
+    found = prc_features_to_metric(
+        fake.double(), real.double(), verbose=False, prc_neighborhood=neighbours
+    )
     return found[KEY_METRIC_PRECISION], found[KEY_METRIC_RECALL]
 
 
-def density_coverage(real: Tensor, fake: Tensor, neighbours: int = 5
-                     ) -> tuple[float, float]:
+def density_coverage(
+    real: Tensor, fake: Tensor, neighbours: int = 5
+) -> tuple[float, float]:
     r"""Density and coverage on features.
 
     With B(r) the ball around a real image that reaches its k-th neighbour:
@@ -241,7 +273,7 @@ def psnr(images: Tensor, target: Tensor) -> Tensor:
         >>> psnr(torch.full((1, 3, 2, 2), 0.1), torch.zeros(3, 2, 2)).round()
         tensor([20.])
     """
-    error = ((images.double() - target.double())**2).flatten(1).mean(1)
+    error = ((images.double() - target.double()) ** 2).flatten(1).mean(1)
     return -10 * error.clamp(min=1e-10).log10().float()
 
 
@@ -259,10 +291,13 @@ def low_resolution_psnr(images: Tensor, low: Tensor) -> Tensor:
         ValueError: `low` is not smaller than the images.
     """
     if low.shape[-2] >= images.shape[-2] or low.shape[-1] >= images.shape[-1]:
-        raise ValueError(f'the low-resolution input is {tuple(low.shape[-2:])} and the '
-                         f'samples are {tuple(images.shape[-2:])}: not smaller')
-    reduced = F.interpolate(images.float(), low.shape[-2:], mode='bicubic',
-                            antialias=True).clamp(0, 1)
+        raise ValueError(
+            f'the low-resolution input is {tuple(low.shape[-2:])} and the '
+            f'samples are {tuple(images.shape[-2:])}: not smaller'
+        )
+    reduced = F.interpolate(
+        images.float(), low.shape[-2:], mode='bicubic', antialias=True
+    ).clamp(0, 1)
     return psnr(reduced, low)
 
 
@@ -279,11 +314,16 @@ def best_and_mean(values: Tensor, larger_is_better: bool) -> tuple[float, float]
 
 def _check_features(real, fake, neighbours=1):
     if real.ndim != 2 or fake.ndim != 2 or real.shape[1] != fake.shape[1]:
-        raise ValueError('features of shape (N, D) and (M, D) are needed, not '
-                         f'{tuple(real.shape)} and {tuple(fake.shape)}')
+        raise ValueError(
+            'features of shape (N, D) and (M, D) are needed, not '
+            f'{tuple(real.shape)} and {tuple(fake.shape)}'
+        )
     if min(len(real), len(fake)) <= neighbours:
-        raise ValueError(f'{len(real)} real and {len(fake)} fake images; more than '
-                         f'{max(neighbours, 1)} of each are needed')
+        raise ValueError(
+            f'{len(real)} real and {len(fake)} fake images; more than '
+            f'{max(neighbours, 1)} of each are needed'
+        )
     if not (real.isfinite().all() and fake.isfinite().all()):
-        raise ValueError('features are not finite: is the input range of the extractor '
-                         'right?')
+        raise ValueError(
+            'features are not finite: is the input range of the extractor right?'
+        )

@@ -51,6 +51,7 @@ REAL = 'Random real data'
 
 class Cell(NamedTuple):
     """One number of the main table."""
+
     value: float | None = None
     text: str = ''
     note: str = ''
@@ -58,6 +59,7 @@ class Cell(NamedTuple):
 
 class Table(NamedTuple):
     """Methods by numbers, and what keeps the numbers from being compared."""
+
     heads: list[str]
     rows: dict[str, list[Cell]]
     warnings: list[str]
@@ -76,14 +78,16 @@ def make_table(runs: list[dict], realism: dict[str, dict] | None = None) -> Tabl
     methods = [run['method'] for run in runs]
     repeated = sorted({m for m in methods if methods.count(m) > 1})
     if repeated:
-        raise ValueError(f'{len(repeated)} methods have several runs: {repeated}; name '
-                         'them with NAME=FILE')
+        raise ValueError(
+            f'{len(repeated)} methods have several runs: {repeated}; name '
+            'them with NAME=FILE'
+        )
     unknown = sorted(set(realism or {}) - set(methods) - {REAL})
     if unknown:
         raise ValueError(f'realism of {unknown}, and the runs are {methods}')
     columns = _columns(runs)
     heads = (['realism'] if realism else []) + [head for head, _ in columns]
-    real = [Cell(1., '1.00')] if realism else []
+    real = [Cell(1.0, '1.00')] if realism else []
     real += [_ceiling(runs, pick) for _, pick in columns]
     rows = {REAL: real} if any(cell.text for cell in real) else {}
     for run in runs:
@@ -102,8 +106,12 @@ def _columns(runs):
     columns = []
     for key in diversity:
         protocol, name = key.split('/', 1)
-        columns.append((f'diversity, {name.replace("-", " ")}, {protocol}',
-                        _picker('diversity', key)))
+        columns.append(
+            (
+                f'diversity, {name.replace("-", " ")}, {protocol}',
+                _picker('diversity', key),
+            )
+        )
     for group, start, head in CHOSEN:
         pick = _picker(group, start)
         networks = sorted({r['network'] for run in runs if (r := pick(run))} - {'none'})
@@ -118,7 +126,7 @@ def _picker(group, start):
         for record in run['records']:
             key = record['key']
             if start.endswith('['):  # the network's name follows
-                key = key[:len(start)]
+                key = key[: len(start)]
             if record['group'] == group and key == start:
                 return record
         return None
@@ -162,8 +170,9 @@ def _warnings(runs, columns):
         for field in ('network', 'protocol', 'range', 'inputs', 'samples', 'seed'):
             values = sorted({str(record[field]) for record in records})
             if len(values) > 1:
-                found.append(f'{head}: not comparable, {field} differs: '
-                             f'{" / ".join(values)}')
+                found.append(
+                    f'{head}: not comparable, {field} differs: {" / ".join(values)}'
+                )
     for field in ('type', 'size', 'root'):
         values = sorted({str(run['dataset'].get(field)) for run in runs})
         if len(values) > 1:
@@ -171,27 +180,70 @@ def _warnings(runs, columns):
     return found
 
 
-def markdown(runs: list[dict], realism: dict | None = None,
-             paper: str | None = None) -> str:
+def markdown(
+    runs: list[dict], realism: dict | None = None, paper: str | None = None
+) -> str:
     """The main table, the paper's, and every number's protocol, as Markdown."""
     table = make_table(runs, realism)
-    parts = ['# Results', _markdown_table(
-        ['method', *table.heads],
-        [[method, *(f'{c.text}{f" ({c.note})" if c.note else ""}' for c in cells)]
-         for method, cells in table.rows.items()])]
+    parts = [
+        '# Results',
+        _markdown_table(
+            ['method', *table.heads],
+            [
+                [
+                    method,
+                    *(f'{c.text}{f" ({c.note})" if c.note else ""}' for c in cells),
+                ]
+                for method, cells in table.rows.items()
+            ],
+        ),
+    ]
     parts += [f'- **{warning}**' for warning in table.warnings]
     if paper:
-        parts += [f'## Table 1 of the paper, {paper}', _markdown_table(
-            ['method', 'realism', 'diversity (LPIPS)'],
-            [[method, f'{realism:.2f}', f'{diversity:.3f}']
-             for method, (realism, diversity) in PAPER[paper].items()])]
+        parts += [
+            f'## Table 1 of the paper, {paper}',
+            _markdown_table(
+                ['method', 'realism', 'diversity (LPIPS)'],
+                [
+                    [method, f'{realism:.2f}', f'{diversity:.3f}']
+                    for method, (realism, diversity) in PAPER[paper].items()
+                ],
+            ),
+        ]
     for run in runs:
-        parts += [f'## {run["method"]}', _made_with(run), _markdown_table(
-            ['number', 'value', '95% interval', 'better', 'notes', 'network', 'range',
-             'protocol', 'inputs', 'K'],
-            [[r['name'], f'{number(r["value"])} {r["unit"]}'.strip(), interval(r),
-              r['better'], notes(r), r['network'], r['range'], r['protocol'],
-              str(r['inputs']), str(r['samples'])] for r in run['records']])]
+        parts += [
+            f'## {run["method"]}',
+            _made_with(run),
+            _markdown_table(
+                [
+                    'number',
+                    'value',
+                    '95% interval',
+                    'better',
+                    'notes',
+                    'network',
+                    'range',
+                    'protocol',
+                    'inputs',
+                    'K',
+                ],
+                [
+                    [
+                        r['name'],
+                        f'{number(r["value"])} {r["unit"]}'.strip(),
+                        interval(r),
+                        r['better'],
+                        notes(r),
+                        r['network'],
+                        r['range'],
+                        r['protocol'],
+                        str(r['inputs']),
+                        str(r['samples']),
+                    ]
+                    for r in run['records']
+                ],
+            ),
+        ]
         parts += [f'![{run["method"]}]({file})' for file in run['collages']]
     return '\n\n'.join(parts) + '\n'
 
@@ -199,7 +251,8 @@ def markdown(runs: list[dict], realism: dict | None = None,
 def _markdown_table(heads, rows):
     lines = [heads, ['---'] * len(heads), *rows]
     return '\n'.join(
-        '| ' + ' | '.join(c.replace('|', '\\|') for c in line) + ' |' for line in lines)
+        '| ' + ' | '.join(c.replace('|', '\\|') for c in line) + ' |' for line in lines
+    )
 
 
 def _made_with(run):
@@ -208,13 +261,19 @@ def _made_with(run):
     dataset = run['dataset']
     folder = '/'.join(Path(dataset.get('root', '')).parts[-2:])
     data = f'{folder} ({dataset.get("type")}, {dataset.get("size")} inputs)'
-    return (f'Config {run["config"]["name"]}; checkpoint {checkpoint["file"]} '
-            f'{checkpoint["sha256"][:12]}; data {data}; K={run["num_samples"]}, seed '
-            f'{run["seed"]}; {packages}')
+    return (
+        f'Config {run["config"]["name"]}; checkpoint {checkpoint["file"]} '
+        f'{checkpoint["sha256"][:12]}; data {data}; K={run["num_samples"]}, seed '
+        f'{run["seed"]}; {packages}'
+    )
 
 
-def html_page(runs: list[dict], folders: list[Path], realism: dict | None = None,
-              paper: str | None = None) -> str:
+def html_page(
+    runs: list[dict],
+    folders: list[Path],
+    realism: dict | None = None,
+    paper: str | None = None,
+) -> str:
     """The same as one HTML file: sortable, with the collages, no outside resource.
 
     Args:
@@ -226,8 +285,10 @@ def html_page(runs: list[dict], folders: list[Path], realism: dict | None = None
         items = ''.join(f'<li>{_text(warning)}</li>' for warning in table.warnings)
         body.append(f'<ul class="warning">{items}</ul>')
     if paper:
-        rows = {method: [Cell(r, f'{r:.2f}'), Cell(d, f'{d:.3f}')]
-                for method, (r, d) in PAPER[paper].items()}
+        rows = {
+            method: [Cell(r, f'{r:.2f}'), Cell(d, f'{d:.3f}')]
+            for method, (r, d) in PAPER[paper].items()
+        }
         body.append(f'<h2>Table 1 of the paper, {_text(paper)}</h2>')
         body.append(_html_table(Table(['realism', 'diversity, LPIPS'], rows, [])))
     for run, folder in zip(runs, folders, strict=True):
@@ -241,25 +302,33 @@ def _text(value):
 
 
 def _html_table(table):
-    heads = ''.join(f'<th aria-sort="none"><button>{_text(head)}</button></th>'
-                    for head in ('method', *table.heads))
-    options = ''.join(f'<option value="{i}">{_text(head)}</option>'
-                      for i, head in enumerate(('method', *table.heads)))
+    heads = ''.join(
+        f'<th aria-sort="none"><button>{_text(head)}</button></th>'
+        for head in ('method', *table.heads)
+    )
+    options = ''.join(
+        f'<option value="{i}">{_text(head)}</option>'
+        for i, head in enumerate(('method', *table.heads))
+    )
     rows = []
     for method, cells in table.rows.items():
         columns = [f'<th scope="row" data-v="{_text(method)}">{_text(method)}</th>']
         for head, cell in zip(table.heads, cells, strict=True):
             note = f' <small>{_text(cell.note)}</small>' if cell.note else ''
             value = '' if cell.value is None else json.dumps(cell.value)
-            columns.append(f'<td data-label="{_text(head)}" data-v="{value}">'
-                           f'{_text(cell.text) or "&ndash;"}{note}</td>')
+            columns.append(
+                f'<td data-label="{_text(head)}" data-v="{value}">'
+                f'{_text(cell.text) or "&ndash;"}{note}</td>'
+            )
         rows.append(f'<tr>{"".join(columns)}</tr>')
     # Few columns fit a phone as they are; more become one card a method there.
     kind = 'sortable cards' if len(table.heads) > 3 else 'sortable'
-    return (f'<div class="{kind}"><label class="phone">Sort by '
-            f'<select>{options}</select></label><div class="scroll">'
-            f'<table><thead><tr>{heads}</tr></thead><tbody>{"".join(rows)}</tbody>'
-            '</table></div></div>')
+    return (
+        f'<div class="{kind}"><label class="phone">Sort by '
+        f'<select>{options}</select></label><div class="scroll">'
+        f'<table><thead><tr>{heads}</tr></thead><tbody>{"".join(rows)}</tbody>'
+        '</table></div></div>'
+    )
 
 
 def _html_run(run, folder):
@@ -269,21 +338,30 @@ def _html_run(run, folder):
         if picture:
             words = _text(f'inputs, moments and samples of {run["method"]}')
             parts.append(
-                f'<div class="scroll"><img alt="{words}" src="{picture}"></div>')
+                f'<div class="scroll"><img alt="{words}" src="{picture}"></div>'
+            )
     histograms = [
         f'<figure>{_bars(r["extra"]["ranks"])}<figcaption>{_text(r["protocol"])}'
         '</figcaption></figure>'
-        for r in run['records'] if r['extra'].get('ranks')]
+        for r in run['records']
+        if r['extra'].get('ranks')
+    ]
     if histograms:
-        parts.append('<details open><summary>Rank of the held-out target among the '
-                     'samples (flat: calibrated; high at both ends: too little spread)'
-                     f'</summary><div class="figures">{"".join(histograms)}</div>'
-                     '</details>')
-    parts.append('<details><summary>Every number, and how it was made</summary>'
-                 f'{_html_records(run["records"])}</details>')
+        parts.append(
+            '<details open><summary>Rank of the held-out target among the '
+            'samples (flat: calibrated; high at both ends: too little spread)'
+            f'</summary><div class="figures">{"".join(histograms)}</div>'
+            '</details>'
+        )
+    parts.append(
+        '<details><summary>Every number, and how it was made</summary>'
+        f'{_html_records(run["records"])}</details>'
+    )
     parts.append(f'<p class="made">{_text(_made_with(run))}</p>')
-    parts.append('<details><summary>Config</summary><pre>'
-                 f'{_text(run["config"]["text"])}</pre></details></section>')
+    parts.append(
+        '<details><summary>Config</summary><pre>'
+        f'{_text(run["config"]["text"])}</pre></details></section>'
+    )
     return '\n'.join(parts)
 
 
@@ -291,15 +369,19 @@ def _html_records(records):
     blocks = {}
     for r in records:
         network = '' if r['network'] == 'none' else f' · {r["network"]}'
-        made = (f'{r["group"]} · {r["protocol"]}{network} · {r["range"]} · '
-                f'{r["inputs"]} inputs, K={r["samples"]}')
+        made = (
+            f'{r["group"]} · {r["protocol"]}{network} · {r["range"]} · '
+            f'{r["inputs"]} inputs, K={r["samples"]}'
+        )
         blocks.setdefault(made, []).append(r)
     parts = []
     for made, members in blocks.items():
         rows = ''.join(
             f'<tr><td>{_text(r["name"])}</td><td>{number(r["value"])} {r["unit"]} '
             f'{interval(r)}</td><td>{_text(notes(r) or "better: " + r["better"])}</td>'
-            '</tr>' for r in members)
+            '</tr>'
+            for r in members
+        )
         parts.append(f'<h3>{_text(made)}</h3><table class="plain">{rows}</table>')
     return ''.join(parts)
 
@@ -311,11 +393,14 @@ def _bars(shares):
     bars = ''.join(
         f'<rect x="{i * step:.1f}" y="{height * (1 - share / top):.1f}" '
         f'width="{step * 0.9:.1f}" height="{height * share / top:.1f}"/>'
-        for i, share in enumerate(shares))
+        for i, share in enumerate(shares)
+    )
     due = height * (1 - 1 / len(shares) / top)
     line = f'<line x1="0" x2="{width}" y1="{due:.1f}" y2="{due:.1f}"/>'
-    return (f'<svg viewBox="0 0 {width} {height}" role="img" '
-            f'aria-label="rank histogram">{bars}{line}</svg>')
+    return (
+        f'<svg viewBox="0 0 {width} {height}" role="img" '
+        f'aria-label="rank histogram">{bars}{line}</svg>'
+    )
 
 
 def _embedded(file: Path) -> str | None:

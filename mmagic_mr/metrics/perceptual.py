@@ -2,6 +2,7 @@
 
 Images are RGB in [0, 1], (N,3,H,W), throughout.
 """
+
 import contextlib
 import math
 import warnings
@@ -18,7 +19,7 @@ KNOWN_ANSWERS = {'alex': (0.4416, 0.3992), 'vgg': (0.8054, 0.6138)}
 
 def known_images() -> tuple[Tensor, Tensor]:
     """The two 64x64 test images of `KNOWN_ANSWERS`, in [0, 1], (1,3,64,64) each."""
-    i, j = torch.meshgrid(torch.arange(64.), torch.arange(64.), indexing='ij')
+    i, j = torch.meshgrid(torch.arange(64.0), torch.arange(64.0), indexing='ij')
     a = torch.stack([i / 31.5 - 1, j / 31.5 - 1, (i + j) / 63 - 1])
     b = torch.stack([torch.sin(i / 5), torch.cos(j / 7), torch.sin((i - j) / 9)])
     return (a[None] + 1) / 2, (b[None] + 1) / 2
@@ -32,6 +33,7 @@ class PixelDistance:
         >>> PixelDistance()(black, white).item()
         1.0
     """
+
     name = 'mean absolute difference'
     network = 'none'
     range = 'RGB in [0, 1]'
@@ -46,8 +48,9 @@ class PixelDistance:
         mask = mask.expand_as(difference)
         return (difference * mask).sum((1, 2, 3)) / mask.sum((1, 2, 3))
 
-    def pairs(self, images: Tensor, pairs: Tensor,
-              mask: Tensor | None = None) -> Tensor:
+    def pairs(
+        self, images: Tensor, pairs: Tensor, mask: Tensor | None = None
+    ) -> Tensor:
         return self(images[pairs[:, 0]], images[pairs[:, 1]], mask)
 
 
@@ -86,16 +89,22 @@ class PerceptualDistance(nn.Module):
 
     range = 'RGB in [-1, 1]'
 
-    def __init__(self, net: str = 'alex', version: str = '0.1',
-                 backbone: str | None = None, chunk: int = 32):
+    def __init__(
+        self,
+        net: str = 'alex',
+        version: str = '0.1',
+        backbone: str | None = None,
+        chunk: int = 32,
+    ):
         super().__init__()
         if net not in TRUNKS:
             raise ValueError(f'net={net!r}; there are {sorted(TRUNKS)}')
         if version not in ('0.0', '0.1'):
             raise ValueError(f"version={version!r}; there are '0.0' and '0.1'")
         self.chunk = chunk
-        state, digest = (None, None) if backbone == 'random' else load_backbone(
-            net, backbone)
+        state, digest = (
+            (None, None) if backbone == 'random' else load_backbone(net, backbone)
+        )
         self.model = _build(net, version, state)
         if state is None:
             self.name = f'distance on a random {net} trunk'
@@ -113,8 +122,10 @@ class PerceptualDistance(nn.Module):
         from lpips import normalize_tensor
 
         if images.size(-1) < 32 or images.size(-2) < 32:
-            raise ValueError(f'images of {tuple(images.shape[-2:])} pixels are too '
-                             'small for this network; it takes 32x32 and larger')
+            raise ValueError(
+                f'images of {tuple(images.shape[-2:])} pixels are too '
+                'small for this network; it takes 32x32 and larger'
+            )
         layers = []
         for part in images.split(self.chunk):
             x = 2 * part.float() - 1
@@ -124,8 +135,9 @@ class PerceptualDistance(nn.Module):
         return [torch.cat(layer) for layer in zip(*layers, strict=True)]
 
     @torch.no_grad()
-    def pairs(self, images: Tensor, pairs: Tensor,
-              mask: Tensor | None = None) -> Tensor:
+    def pairs(
+        self, images: Tensor, pairs: Tensor, mask: Tensor | None = None
+    ) -> Tensor:
         """Distance of each listed pair; each image goes through the network once.
 
         Args:
@@ -146,7 +158,7 @@ class PerceptualDistance(nn.Module):
             if torch.equal(images[i], images[j]):
                 continue  # exactly 0, whatever the batch did to rounding
             for feature, head in zip(layers, self.model.lins, strict=True):
-                distance = head((feature[i:i + 1] - feature[j:j + 1])**2)
+                distance = head((feature[i : i + 1] - feature[j : j + 1]) ** 2)
                 if mask is None:
                     total[p] += distance.mean()
                 else:
@@ -158,8 +170,9 @@ class PerceptualDistance(nn.Module):
         """Distance of a[n] to b[n], (N,)."""
         count = len(a)
         index = torch.arange(count, device=a.device)
-        return self.pairs(torch.cat([a, b]), torch.stack([index, index + count], 1),
-                          mask)
+        return self.pairs(
+            torch.cat([a, b]), torch.stack([index, index + count], 1), mask
+        )
 
 
 def build_distance(name: str = 'lpips', **kwargs):
@@ -168,8 +181,10 @@ def build_distance(name: str = 'lpips', **kwargs):
         return PerceptualDistance(**kwargs)
     if name == 'pixel' and not kwargs:
         return PixelDistance()
-    raise ValueError(f"distance {name!r} with {kwargs}; there are 'lpips', with net, "
-                     "version and backbone, and 'pixel', without arguments")
+    raise ValueError(
+        f"distance {name!r} with {kwargs}; there are 'lpips', with net, "
+        "version and backbone, and 'pixel', without arguments"
+    )
 
 
 def _build(net, version, state):
@@ -183,8 +198,7 @@ def _build(net, version, state):
         model = LPIPS(net=net, version=version, pnet_rand=True, verbose=False)
     if state is not None:
         slices = {
-            name: f'features.{name.split(".", 1)[1]}'
-            for name in model.net.state_dict()
+            name: f'features.{name.split(".", 1)[1]}' for name in model.net.state_dict()
         }
         model.net.load_state_dict({s: state[f] for s, f in slices.items()})
     return model.requires_grad_(False).eval()
@@ -198,4 +212,5 @@ def _answers(net, state):
         found = model(a, b).item(), model(a, a.flip(-1)).item()
     return all(
         math.isclose(x, y, abs_tol=1e-3)
-        for x, y in zip(found, KNOWN_ANSWERS[net], strict=True))
+        for x, y in zip(found, KNOWN_ANSWERS[net], strict=True)
+    )

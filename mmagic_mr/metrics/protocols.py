@@ -1,4 +1,5 @@
 """Which inputs, how many samples, which pairs: what a diversity number depends on."""
+
 from collections.abc import Callable
 from itertools import combinations
 from typing import NamedTuple
@@ -15,6 +16,7 @@ class Protocol(NamedTuple):
         description: the protocol in words, for reports.
         pairs: (number of samples, random generator) to (P, 2) indices.
     """
+
     inputs: int | None
     samples: int | None
     description: str
@@ -39,17 +41,24 @@ def _disjoint_pairs(count, rng):
 
 
 PROTOCOLS = {
-    'lee2019':
-    Protocol(300, 20, '300 inputs x 20 samples, 10 random pairs per input',
-             _random_pairs),
-    'zhu2017':
-    Protocol(100, 20, '100 inputs x 20 samples, 19 consecutive pairs per input',
-             _consecutive_pairs),
-    'huang2018':
-    Protocol(100, 38, '100 inputs x 38 samples, 19 disjoint random pairs per input',
-             _disjoint_pairs),
-    'all-pairs':
-    Protocol(None, None, 'all inputs, all pairs of all samples', _all_pairs),
+    'lee2019': Protocol(
+        300, 20, '300 inputs x 20 samples, 10 random pairs per input', _random_pairs
+    ),
+    'zhu2017': Protocol(
+        100,
+        20,
+        '100 inputs x 20 samples, 19 consecutive pairs per input',
+        _consecutive_pairs,
+    ),
+    'huang2018': Protocol(
+        100,
+        38,
+        '100 inputs x 38 samples, 19 disjoint random pairs per input',
+        _disjoint_pairs,
+    ),
+    'all-pairs': Protocol(
+        None, None, 'all inputs, all pairs of all samples', _all_pairs
+    ),
 }
 
 
@@ -81,7 +90,8 @@ def check_num_samples(protocol: str, available: int) -> int:
     if available < needed:
         raise ValueError(
             f'protocol {protocol} needs {needed} samples per input, and the model drew '
-            f'{available}: add --cfg-options model.eval_num_samples={needed}')
+            f'{available}: add --cfg-options model.eval_num_samples={needed}'
+        )
     return needed
 
 
@@ -127,4 +137,4 @@ def real_ring(count: int, seed: int) -> np.ndarray:
     """
     order = np.random.default_rng([seed, count]).permutation(count)
     pairs = np.stack([order, np.roll(order, -1)], 1)
-    return pairs[:max(0, count - 1)] if count < 3 else pairs
+    return pairs[: max(0, count - 1)] if count < 3 else pairs

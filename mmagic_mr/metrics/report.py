@@ -1,4 +1,5 @@
 """One run's numbers as a file that says how each was made. Standard library only."""
+
 from __future__ import annotations
 
 import dataclasses
@@ -14,8 +15,18 @@ from pathlib import Path
 from mmagic_mr import __version__
 
 SCHEMA = 1
-PACKAGES = ('torch', 'torchvision', 'mmagic', 'mmengine', 'mmcv', 'mmcv-lite', 'numpy',
-            'scipy', 'lpips', 'torch-fidelity')
+PACKAGES = (
+    'torch',
+    'torchvision',
+    'mmagic',
+    'mmengine',
+    'mmcv',
+    'mmcv-lite',
+    'numpy',
+    'scipy',
+    'lpips',
+    'torch-fidelity',
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,6 +48,7 @@ class Record:
         unit: 'dB' or nothing.
         extra: whatever else belongs to it: ceiling, floor, verdict, histogram.
     """
+
     group: str
     key: str
     name: str
@@ -73,8 +85,10 @@ def text_table(rows: list[list[str]], header: list[str]) -> str:
     """
     widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
     rows = [header, ['-' * width for width in widths], *rows]
-    return '\n'.join('  '.join(c.ljust(w) for c, w in zip(row, widths, strict=True))
-                     .rstrip() for row in rows)
+    return '\n'.join(
+        '  '.join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    )
 
 
 def number(value: float | None, digits: int = 4) -> str:
@@ -89,13 +103,23 @@ def record_table(records: list[dict]) -> str:
     blocks = {}
     for r in records:
         network = '' if r['network'] == 'none' else f' | {r["network"]}'
-        made = (f'{r["group"]} | {r["protocol"]}{network} | {r["range"]} | '
-                f'{r["inputs"]} inputs, K={r["samples"]}')
+        made = (
+            f'{r["group"]} | {r["protocol"]}{network} | {r["range"]} | '
+            f'{r["inputs"]} inputs, K={r["samples"]}'
+        )
         blocks.setdefault(made, []).append(r)
     parts = []
     for made, members in blocks.items():
-        rows = [[r['name'], f'{number(r["value"])} {r["unit"]}'.strip(), interval(r),
-                 r['better'], notes(r)] for r in members]
+        rows = [
+            [
+                r['name'],
+                f'{number(r["value"])} {r["unit"]}'.strip(),
+                interval(r),
+                r['better'],
+                notes(r),
+            ]
+            for r in members
+        ]
         table = text_table(rows, ['what', 'value', '95% interval', 'better', ''])
         parts.append(f'{made}\n' + '\n'.join('  ' + row for row in table.split('\n')))
     return '\n\n'.join(parts)
@@ -111,8 +135,11 @@ def interval(record: dict) -> str:
 def notes(record: dict) -> str:
     """Verdict, ceiling, floor: what has to stand beside the number."""
     extra = record['extra']
-    found = [f'{key} {number(extra[key])}' for key in ('ceiling', 'floor')
-             if extra.get(key) is not None]
+    found = [
+        f'{key} {number(extra[key])}'
+        for key in ('ceiling', 'floor')
+        if extra.get(key) is not None
+    ]
     return '; '.join([extra['verdict'], *found] if 'verdict' in extra else found)
 
 
@@ -136,10 +163,20 @@ def versions() -> dict[str, str]:
     return found
 
 
-def write_run(path: str | os.PathLike, *, method: str, records: list[Record],
-              config_name: str, config_text: str, checkpoint: str | None,
-              dataset: dict, seed: int | None, num_samples: int,
-              collages: list[str] = (), other: dict | None = None) -> dict:
+def write_run(
+    path: str | os.PathLike,
+    *,
+    method: str,
+    records: list[Record],
+    config_name: str,
+    config_text: str,
+    checkpoint: str | None,
+    dataset: dict,
+    seed: int | None,
+    num_samples: int,
+    collages: list[str] = (),
+    other: dict | None = None,
+) -> dict:
     """Write one run's numbers, and what they were made with, as JSON.
 
     Args:
@@ -158,13 +195,19 @@ def write_run(path: str | os.PathLike, *, method: str, records: list[Record],
         What was written.
     """
     run = dict(
-        schema=SCHEMA, method=method,
+        schema=SCHEMA,
+        method=method,
         records=[_jsonable(dataclasses.asdict(r)) for r in records],
-        other=_jsonable(other or {}), num_samples=num_samples, seed=seed,
-        dataset=dataset, collages=list(collages),
-        checkpoint=checkpoint and dict(
-            file=Path(checkpoint).name, sha256=file_hash(checkpoint)),
-        config=dict(name=config_name, text=config_text), versions=versions())
+        other=_jsonable(other or {}),
+        num_samples=num_samples,
+        seed=seed,
+        dataset=dataset,
+        collages=list(collages),
+        checkpoint=checkpoint
+        and dict(file=Path(checkpoint).name, sha256=file_hash(checkpoint)),
+        config=dict(name=config_name, text=config_text),
+        versions=versions(),
+    )
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, partial = tempfile.mkstemp(dir=path.parent, suffix='.part')
@@ -187,8 +230,10 @@ def read_run(path: str | os.PathLike) -> dict:
     except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
         raise ValueError(f'{path} is no result of tools/test.py') from error
     if schema != SCHEMA:
-        raise ValueError(f'{path} has schema {schema}, this version reads {SCHEMA}: '
-                         'run tools/test.py again')
+        raise ValueError(
+            f'{path} has schema {schema}, this version reads {SCHEMA}: '
+            'run tools/test.py again'
+        )
     return run
 
 
