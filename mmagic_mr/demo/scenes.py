@@ -14,12 +14,13 @@ mean over the looks is a picture that never occurs. With values in [0, 1],
 (the last term is the rounding to 8 bits). NumPy only: no network, no torch.
 """
 
-import json
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
+
+from .files import write_set
 
 CLASSES = ('sky', 'hill', 'ground', 'road', 'tree', 'wall', 'roof', 'window')
 SKY, HILL, GROUND, ROAD, TREE, WALL, ROOF, WINDOW = range(len(CLASSES))
@@ -274,22 +275,12 @@ def write_pairs(root: str | Path, num_train: int = 4096, num_val: int = 64,
     Returns:
         ``root`` as a Path.
     """
-    root = Path(root)
-    manifest = root / 'scenes.json'
-    wanted = dict(train=num_train, val=num_val, size=size, seed=seed, version=2)
-    if manifest.is_file() and json.loads(manifest.read_text()) == wanted:
-        return root
-    manifest.unlink(missing_ok=True)
-    for split, first, count in (('train', 0, num_train), ('val', 10 ** 6, num_val)):
-        folder = root / split
-        folder.mkdir(parents=True, exist_ok=True)
-        for old in folder.glob('*.png'):
-            old.unlink()
-        for index in range(count):
-            labels = scene_labels(first + index, size, seed)
-            rng = np.random.default_rng([seed, first + index, 1])
-            photo = take_photo(labels, rng.integers(len(LOOKS)), rng)
-            pair = np.concatenate([photo, paint_labels(labels)], axis=1)
-            Image.fromarray(pair).save(folder / f'{index:05d}.png')
-    manifest.write_text(json.dumps(wanted))  # last: a half-written set is made anew
-    return root
+    def write(folder, name, index):
+        labels = scene_labels(index, size, seed)
+        rng = np.random.default_rng([seed, index, 1])
+        photo = take_photo(labels, rng.integers(len(LOOKS)), rng)
+        pair = np.concatenate([photo, paint_labels(labels)], axis=1)
+        Image.fromarray(pair).save(folder / f'{name}.png')
+
+    return write_set(root, write, num_train=num_train, num_val=num_val, size=size,
+                     seed=seed, version=2)
