@@ -66,6 +66,12 @@ class Truth(NamedTuple):
     mean: np.ndarray
     var: np.ndarray
 
+    @classmethod
+    def of_modes(cls, modes: np.ndarray) -> 'Truth':
+        """Truth for noise-free pictures (M,3,H,W) that are equally likely."""
+        rounding = (1 / 255) ** 2 / 12
+        return cls(modes, modes.mean(0), modes.var(0) + CAMERA_NOISE ** 2 + rounding)
+
     def bgr255(self) -> 'Truth':
         """The same in MMagic's order and range: BGR, 0..255, variance in 255^2.
 
@@ -120,13 +126,13 @@ def scene_labels(index: int, size: int = 32, seed: int = 0) -> np.ndarray:
 
     for _ in range(rng.integers(1, 3)):
         if rng.random() < 0.55:
-            _add_house(labels, x, y, horizon, rng)
+            add_house(labels, x, y, horizon, rng)
         else:
-            _add_tree(labels, x, y, horizon, rng)
+            add_tree(labels, x, y, horizon, rng)
     return labels
 
 
-def _add_tree(labels, x, y, horizon, rng):
+def add_tree(labels, x, y, horizon, rng):
     left, foot = rng.uniform(1, 31), horizon + rng.uniform(1, 9)
     radius = rng.uniform(3, 5)
     labels[(np.abs(x - left) < 1) & (y < foot) & (y > foot - 2 * radius)] = TREE
@@ -134,7 +140,7 @@ def _add_tree(labels, x, y, horizon, rng):
     labels[crown] = TREE
 
 
-def _add_house(labels, x, y, horizon, rng):
+def add_house(labels, x, y, horizon, rng):
     width, height = rng.uniform(10, 15), rng.uniform(6, 9)
     left, foot = rng.uniform(-2, 31 - width / 2), horizon + rng.uniform(2, 9)
     top = foot - height
@@ -187,9 +193,7 @@ def scene_truth(labels: np.ndarray) -> Truth:
         >>> bool(truth.var.min() > CAMERA_NOISE ** 2)
         True
     """
-    modes = look_photos(labels)
-    rounding = (1 / 255) ** 2 / 12
-    return Truth(modes, modes.mean(0), modes.var(0) + CAMERA_NOISE ** 2 + rounding)
+    return Truth.of_modes(look_photos(labels))
 
 
 def take_photo(labels: np.ndarray, look: int, rng: np.random.Generator) -> np.ndarray:
@@ -208,7 +212,20 @@ def take_photo(labels: np.ndarray, look: int, rng: np.random.Generator) -> np.nd
         >>> take_photo(scene_labels(0), 2, rng).shape
         (32, 32, 3)
     """
-    clean = look_photos(labels)[look].transpose(1, 2, 0)
+    return camera(look_photos(labels)[look], rng)
+
+
+def camera(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """A noise-free picture as a file holds it: with noise, and rounded.
+
+    Args:
+        picture: RGB in [0, 1], (3,H,W).
+        rng: source of the noise.
+
+    Returns:
+        RGB picture (H,W,3), uint8.
+    """
+    clean = picture.transpose(1, 2, 0)
     noisy = clean + CAMERA_NOISE * rng.standard_normal(clean.shape)
     return np.rint(noisy * 255).clip(0, 255).astype(np.uint8)
 

@@ -19,7 +19,7 @@ import numpy as np
 from PIL import Image
 
 from .files import write_set
-from .scenes import CAMERA_NOISE, LOOKS, Truth, look_photos, scene_labels
+from .scenes import LOOKS, Truth, camera, look_photos, scene_labels
 
 SCALE = 4  # side of a tile
 CONTRAST = 0.15  # of a hatching, where the tone leaves room for it
@@ -120,12 +120,10 @@ def engraving_truth(small: np.ndarray) -> Truth:
 
     Example:
         >>> truth = engraving_truth(small_picture(0))
-        >>> truth.modes.shape, bool(truth.var.min() > CAMERA_NOISE ** 2)
+        >>> truth.modes.shape, bool(truth.var.min() > 0)
         ((4, 3, 32, 32), True)
     """
-    modes = engravings(small)
-    rounding = (1 / 255) ** 2 / 12
-    return Truth(modes, modes.mean(0), modes.var(0) + CAMERA_NOISE ** 2 + rounding)
+    return Truth.of_modes(engravings(small))
 
 
 def engrave(small: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -144,9 +142,7 @@ def engrave(small: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """
     which = rng.integers(len(HATCHINGS), size=small.shape[:2])
     which = which.repeat(SCALE, 0).repeat(SCALE, 1)
-    clean = np.take_along_axis(engravings(small), which[None, None], 0)[0]
-    noisy = clean + CAMERA_NOISE * rng.standard_normal(clean.shape)
-    return np.rint(noisy * 255).clip(0, 255).astype(np.uint8).transpose(1, 2, 0)
+    return camera(np.take_along_axis(engravings(small), which[None, None], 0)[0], rng)
 
 
 def tiles(pictures: np.ndarray) -> np.ndarray:

@@ -1,0 +1,218 @@
+"""Scenes with a hole, whose content's distribution is known in closed form.
+
+Sky and ground meet at a straight horizon, in one of the four looks of the demo scenes;
+houses and trees stand about, none of them across the edge of the hole. In the hole, on
+the horizon, stands one of four things, a house, a tree, a tower or a tent, each as
+likely as the others. The picture around the hole x tells the look and the horizon, and
+nothing of what stands in it. With values in [0, 1], for the pixels of the hole,
+
+    p(y | x) = 1/4 sum_m N(y; mu_m(x), s^2 I)
+    E(y | x) = mean_m mu_m,    Var(y | x) = var_m mu_m + s^2 + (1/255)^2 / 12
+
+(the last term is the rounding to 8 bits). NumPy only: no network, no torch.
+"""
+
+import json
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from .files import write_set
+from .scenes import (
+    GROUND,
+    LOOKS,
+    ROAD,
+    ROOF,
+    SKY,
+    TREE,
+    WALL,
+    WINDOW,
+    Truth,
+    add_house,
+    add_tree,
+    camera,
+    look_photos,
+)
+
+THINGS = ('house', 'tree', 'tower', 'tent')
+
+
+class Inpainting(NamedTuple):
+    """A scene with a hole.
+
+    Attributes:
+        labels: class numbers with each of the ``THINGS`` in the hole (4,H,W), uint8.
+        look: index of ``scenes.LOOKS``.
+        hole: top, left, height, width in pixels.
+    """
+
+    labels: np.ndarray
+    look: int
+    hole: tuple[int, int, int, int]
+
+    @property
+    def mask(self) -> np.ndarray:
+        """True in the hole, (H,W)."""
+        top, left, height, width = self.hole
+        mask = np.zeros(self.labels.shape[1:], dtype=bool)
+        mask[top:top + height, left:left + width] = True
+        return mask
+
+    def in_hole(self, pictures: np.ndarray) -> np.ndarray:
+        """The hole's part of pictures, (..., H, W) to (..., height, width)."""
+        top, left, height, width = self.hole
+        return pictures[..., top:top + height, left:left + width]
+
+
+def inpainting_scene(index: int, size: int = 32, seed: int = 0) -> Inpainting:
+    """Draw scene number ``index``; the hole is half as wide as the picture.
+
+    Args:
+        index: number of the scene; with ``seed`` it fixes the scene.
+        size: side in pixels, even, 32 or more.
+        seed: seed of the whole set.
+
+    Returns:
+        Inpainting.
+
+    Raises:
+        ValueError: if ``size`` is odd or below 32.
+
+    Example:
+        >>> scene = inpainting_scene(0)
+        >>> scene.labels.shape, int(scene.mask.sum())
+        ((4, 32, 32), 256)
+    """
+    if size < 32 or size % 2:
+        raise ValueError(f'size is {size}: these scenes need an even 32 or more')
+    rng = np.random.default_rng([seed, index, 4])
+    side = size // 2
+    top, left = (int(v) for v in rng.integers(size // 16, size - side - size // 16,
+                                              size=2))
+    # Lengths from here on are in units of a 32-pixel scene.
+    unit = size / 32
+    y, x = (np.mgrid[:size, :size] + 0.5) / unit
+    horizon = round(top + side * rng.uniform(0.55, 0.8)) / unit
+    look = int(rng.integers(len(LOOKS)))
+    background = np.where(y > horizon, GROUND, SKY).astype(np.uint8)
+    hole = (top, left, side, side)
+    empty = Inpainting(background[None], look, hole)
+    for _ in range(2):
+        labels = background.copy()
+        (add_house if rng.random() < 0.5 else add_tree)(labels, x, y, horizon, rng)
+        # Nothing may be cut by the edge of the hole, and show what is inside
+        if not (labels != background)[empty.mask].any():
+            background = labels
+    middle, foot = (left + side / 2) / unit, (top + 0.9 * side) / unit
+    labels = background[None].repeat(len(THINGS), 0)
+    for thing, draw in zip(labels, (_house, _tree, _tower, _tent), strict=True):
+        draw(thing, x - middle, foot - y)
+    return Inpainting(labels, look, hole)
+
+
+# Each within 7 to either side and 14 above the foot; x from the middle, y upwards.
+
+def _house(labels, x, y):
+    labels[(np.abs(x) < 5.5) & (y > 0) & (y < 6)] = WALL
+    labels[(y >= 6) & (np.abs(x) < 7 - 1.2 * (y - 6))] = ROOF
+    labels[(np.abs(np.abs(x) - 2.5) < 1) & (np.abs(y - 3.5) < 1.1)] = WINDOW
+
+
+def _tree(labels, x, y):
+    labels[(np.abs(x) < 1) & (y > 0) & (y < 6)] = TREE
+    labels[x ** 2 + (y - 8.5) ** 2 < 5 ** 2] = TREE
+
+
+def _tower(labels, x, y):
+    labels[(np.abs(x) < 2.5) & (y > 0) & (y < 12)] = ROAD
+    labels[(np.abs(x) < 3.5) & (y > 10.5) & (y < 13)] = WINDOW
+
+
+def _tent(labels, x, y):
+    labels[(y > 0) & (np.abs(x) < 7 * (1 - y / 9))] = ROOF
+    labels[(y > 0) & (np.abs(x) < 2 * (1 - y / 6))] = WALL
+
+
+def inpainting_photos(scene: Inpainting) -> np.ndarray:
+    """The noise-free photo with each thing in the hole.
+
+    Returns:
+        Pictures (4,3,H,W), RGB in [0, 1], in the order of ``THINGS``; they are one
+        outside the hole.
+
+    Example:
+        >>> scene = inpainting_scene(0)
+        >>> house, tree, tower, tent = inpainting_photos(scene)
+        >>> bool((house == tree)[:, ~scene.mask].all())
+        True
+    """
+    return np.stack([look_photos(labels)[scene.look] for labels in scene.labels])
+
+
+def inpainting_truth(scene: Inpainting) -> Truth:
+    """True modes, mean and variance of the hole's content, cut out.
+
+    Returns:
+        Truth in RGB and [0, 1], pictures of the hole's size; ``.bgr255()`` gives
+        MMagic's order and range.
+
+    Example:
+        >>> truth = inpainting_truth(inpainting_scene(0))
+        >>> truth.modes.shape
+        (4, 3, 16, 16)
+    """
+    return Truth.of_modes(scene.in_hole(inpainting_photos(scene)))
+
+
+def take_inpainting_photo(scene: Inpainting, thing: int,
+                          rng: np.random.Generator) -> np.ndarray:
+    """One photo as a file holds it, camera noise and rounding included.
+
+    Args:
+        scene: the scene.
+        thing: 0..3, an index of ``THINGS``.
+        rng: source of the camera noise.
+
+    Returns:
+        RGB picture (H,W,3), uint8.
+
+    Example:
+        >>> rng = np.random.default_rng(0)
+        >>> take_inpainting_photo(inpainting_scene(0), 2, rng).shape
+        (32, 32, 3)
+    """
+    return camera(inpainting_photos(scene)[thing], rng)
+
+
+def write_inpaintings(root: str | Path, num_train: int = 4096, num_val: int = 64,
+                      size: int = 32, seed: int = 0) -> Path:
+    """Write the dataset: ``root/{train,val}/{gt,masks}/*.png`` and ``boxes.json``.
+
+    In the form of the CelebA set. As ``write_pairs``: where the folder holds just this
+    set already, nothing is done.
+
+    Args:
+        root: folder to write to.
+        num_train: number of training pictures.
+        num_val: number of validation pictures.
+        size: side of a picture in pixels.
+        seed: fixes everything.
+
+    Returns:
+        ``root`` as a Path.
+    """
+    boxes = {}
+
+    def write(folder, name, index):
+        scene = inpainting_scene(index, size, seed)
+        rng = np.random.default_rng([seed, index, 5])
+        photo = take_inpainting_photo(scene, rng.integers(len(THINGS)), rng)
+        Image.fromarray(photo).save(folder / 'gt' / f'{name}.png')
+        Image.fromarray(scene.mask).save(folder / 'masks' / f'{name}.png')
+        boxes.setdefault(folder, {})[name] = scene.hole
+        (folder / 'boxes.json').write_text(json.dumps(boxes[folder]))
+
+    return write_set(root, write, ('gt', 'masks'), num_train=num_train,
+                     num_val=num_val, size=size, seed=seed)
