@@ -27,6 +27,7 @@ REQUIREMENTS = [
     'scipy<1.18',  # MMagic's FID calls sqrtm(disp=...), gone in 1.18
     'scoringrules',
     'tensorboard',
+    'torch-fidelity',
     'tqdm',
     # Later ones drop what MMagic 1.2.0 imports ...
     'diffusers>=0.23,<0.25',

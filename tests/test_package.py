@@ -1,8 +1,10 @@
 """What is installed: the wheel's content, its dependencies, and what mim reads."""
 
+import ast
 import subprocess
 import sys
 from collections import Counter
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -84,6 +86,27 @@ def test_constraints_satisfy_the_dependencies(built):
             assert required.specifier.contains(pin[2:]), required
         else:
             assert pin == str(required.specifier), required
+
+
+def test_what_is_imported_is_a_dependency(built):
+    requires = (built / 'mmagic_mr.egg-info/requires.txt').read_text()
+    declared = {
+        Requirement(line).name.lower().replace('_', '-')
+        for line in requires.split('[dev]')[0].split()
+    }
+    providers = packages_distributions()
+    for path in (ROOT / 'mmagic_mr').rglob('*.py'):
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = []
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom) and not node.level:
+                names = [node.module]
+            for name in {name.split('.')[0] for name in names}:
+                if name in sys.stdlib_module_names or name == 'mmagic_mr':
+                    continue
+                packages = {p.lower().replace('_', '-') for p in providers[name]}
+                assert packages & declared, f'{path.name} imports {name}'
 
 
 def test_version_and_light_import():

@@ -16,7 +16,7 @@ git clone --quiet "$ROOT" mmagic_mr
 "$PYTHON" -m venv env
 
 say 'pip install .'
-(cd mmagic_mr && ../env/bin/pip install --quiet .)
+(cd mmagic_mr && ../env/bin/pip install .) >pip.log 2>&1 || { tail -n 40 pip.log; exit 1; }
 env/bin/pip list --format freeze | grep -E '^(mm|torch|numpy)'
 
 say 'facades: 8 pairs of PNG files; the stock config with type, noise and mr_loss changed'

@@ -10,7 +10,11 @@ trap 'rm -rf "$WORK"' EXIT
 cd "$WORK"
 
 say() { printf '\n== %s\n' "$*"; }
-run() { printf '\n$ %s\n' "$*"; "$@"; }
+# Shows a command, and what it says only if it fails.
+run() {
+    printf '\n$ %s\n' "$*"
+    "$@" >last.log 2>&1 || { tail -n 40 last.log; exit 1; }
+}
 
 say "a fresh environment, and a clone of $(git -C "$ROOT" log -1 --format=%h)"
 git clone --quiet "$ROOT" mmagic_mr
@@ -19,12 +23,13 @@ source env/bin/activate
 cd mmagic_mr
 
 say 'the four commands of the README'
-run pip install --quiet -c constraints.txt torch torchvision
-run pip install --quiet openmim
-run pip wheel --quiet --no-deps -w dist .
-export PIP_CONSTRAINT=$PWD/constraints.txt
-run mim install --quiet dist/mmagic_mr-*.whl
-unset PIP_CONSTRAINT
+run pip install -c constraints.txt torch torchvision
+run pip install openmim
+run pip wheel --no-deps -w dist .
+# mim looks for builds of mmcv on a server of its own, once a package: where that is out
+# of reach, pip's retries would take ten minutes.
+export PIP_RETRIES=0
+run env PIP_CONSTRAINT="$PWD/constraints.txt" mim install dist/mmagic_mr-*.whl
 cd "$WORK"
 pip list --format freeze | grep -E '^(mm|openmim|torch|numpy|pandas|setuptools)'
 
@@ -63,7 +68,8 @@ run mim train mmagic_mr pix2pix_proxy_mr2_cityscapes.py --gpus 0 \
     val_dataloader.persistent_workers=False custom_hooks.0.max_iters=4 \
     custom_hooks.0.val_interval=2 custom_hooks.1.interval=3 train_cfg.max_iters=3 \
     train_cfg.val_interval=3 default_hooks.checkpoint.interval=3 \
-    default_hooks.logger.interval=1 >train.log 2>&1 || { tail -n 40 train.log; exit 1; }
+    default_hooks.logger.interval=1
+mv last.log train.log
 grep -E 'find the config|predictor \[|replaces|Iter\(|successfully' train.log
 
 grep -q 'predictor \[4/4\]' train.log
