@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import tiny
 import torch
+from PIL import Image
 
 import mmagic_mr.plugin  # noqa: F401
 from mmagic_mr.demo import scenes
@@ -99,6 +100,61 @@ def test_calibration_against_the_truth_of_the_dataset():
 def truth(path):
     mean = sample_of(int(path), 1)[1].numpy()
     return scenes.Truth(mean[None], mean, np.full_like(mean, 144))
+
+
+class Scenes(Model):
+    """Draws from the true distribution of the demo's photos, spread c times."""
+
+    def __init__(self, c, paths):
+        super().__init__(c)
+        self.paths = paths
+
+    def val_step(self, data):
+        from mmagic.structures import DataSample
+
+        outputs = []
+        for index in data:
+            pair = np.array(Image.open(self.paths[index]))
+            labels = scenes.read_labels(pair[:, SIZE:])
+            rng = np.random.default_rng(index)
+            photos = np.stack(
+                [
+                    scenes.take_photo(labels, look, rng)
+                    for look in rng.integers(4, size=K)
+                ]
+            )
+            photos = torch.tensor(photos[..., ::-1].copy()).permute(0, 3, 1, 2)
+            mean = torch.tensor(scenes.truth_of_pair(self.paths[index]).mean.copy())
+            output = DataSample(metainfo=dict(pair_path=str(self.paths[index])))
+            output.set_tensor_data(
+                dict(
+                    samples=(mean + self.c * (photos - mean)).clamp(0, 255),
+                    gt_img=torch.tensor(pair[:, :SIZE, ::-1].copy()).permute(2, 0, 1),
+                )
+            )
+            outputs.append(output)
+        return outputs
+
+
+@pytest.mark.parametrize(
+    ('c', 'word'), [(0.5, 'under-dispersed'), (1, 'ok'), (2, 'over-dispersed')]
+)
+def test_samplers_of_the_demo_scenes(c, word, tmp_path, monkeypatch):
+    """Four modes a pixel, nothing Gaussian: the right spread passes all the same."""
+    monkeypatch.setitem(globals(), 'INPUTS', 64)
+    scenes.write_pairs(tmp_path, num_train=1, num_val=INPUTS)
+    model = Scenes(c, sorted((tmp_path / 'val').glob('*.png')))
+    truth = 'mmagic_mr.demo.scenes:truth_of_pair'
+    result, _ = evaluate(
+        model, dict(type='MomentCalibration', cells=(1, 16), truth=truth), batch=64
+    )
+    assert result['calibration/spread_skill_verdict'] == word
+    assert result['calibration/cells16/spread_skill_verdict'] == word
+    if c == 1:
+        assert result['calibration/truth_var_ratio'] == pytest.approx(1, abs=0.05)
+        assert result['calibration/gain'] == pytest.approx(2 * K / (K + 1), rel=0.05)
+        assert result['calibration/outer'] == pytest.approx(1, abs=0.15)
+        assert result['calibration/truth_mean_rmse'] < 0.01
 
 
 def test_diversity_with_ceiling_and_floor():
