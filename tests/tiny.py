@@ -62,19 +62,18 @@ NETWORKS = {
         'model.generator.mid_channels': 4,
         'model.generator.num_blocks': 2,
         'model.discriminator.mid_channels': 2,
+        'model.eval_num_samples': 3,
     },
-    'glcic': lambda size: (
-        {
-            f'model.disc.{part}_disc_cfg.{key}': value
-            for part, side in (('global', size // 2**5), ('local', size // 2**5))
-            for key, value in (
-                ('max_channels', 8),
-                ('fc_in_channels', 8 * side**2),
-                ('num_convs', 5 if part == 'global' else 4),
-            )
-        }
-        | {'model.train_cfg.local_size': (size // 2, size // 2)}
-    ),
+    'glcic': lambda size: {
+        'model.disc.global_disc_cfg.max_channels': 8,
+        'model.disc.global_disc_cfg.fc_in_channels': 8 * (size // 32) ** 2,
+        'model.disc.global_disc_cfg.num_convs': 5,
+        'model.disc.local_disc_cfg.max_channels': 8,
+        'model.disc.local_disc_cfg.fc_in_channels': 8 * (size // 32) ** 2,
+        'model.disc.local_disc_cfg.num_convs': 4,
+        'model.train_cfg.local_size': (size // 2, size // 2),
+        'model.eval_num_samples': 3,
+    },
 }
 
 
@@ -92,6 +91,8 @@ def options(data_root, size=32, host='pix2pix') -> dict:
         small[f'{split}_dataloader.dataset.data_root'] = str(data_root)
         small[f'{split}_dataloader.num_workers'] = 0
         small[f'{split}_dataloader.persistent_workers'] = False
+        # A garbage collection each, of all that MMagic imports.
+        small[f'{split}_dataloader.dataset.serialize_data'] = False
     return small
 
 
@@ -101,12 +102,20 @@ def write_data(name: str, root: Path, **kwargs) -> Path:
     return (write_pairs if pairs else write_faces)(root, **kwargs)
 
 
+def quicken_runners() -> None:
+    """No compilers in the log, and no fine layout of configs: seconds each."""
+    from mmengine.config import config
+    from mmengine.runner import runner
+
+    runner.collect_env = dict
+    config.FormatCode = lambda text, **kwargs: (text, True)
+
+
 def load(name: str, data_root, work_dir, size=32, **overrides):
     """The config of this name with `options`, K = 2 on 2 inputs, and ``overrides``."""
     from mmengine.config import Config
-    from mmengine.runner import runner
 
-    runner.collect_env = dict  # Three seconds a run, to write compilers into the log.
+    quicken_runners()
     cfg = Config.fromfile(CONFIGS / f'{name}.py')
     host = name.split('_')[0]
     small = options(data_root, size, host)

@@ -38,11 +38,7 @@ model = dict(
 )
 
 optim_wrapper = dict(generator=_base_.mr_optim_wrapper, disc=_base_.mr_optim_wrapper)
-# By PSNR the best model would be the one without diversity
-default_hooks = dict(
-    logger=_base_.mr_default_hooks.logger,
-    checkpoint=dict(save_best=None, **_base_.mr_default_hooks.checkpoint),
-)
+default_hooks = _base_.mr_default_hooks
 visualizer = dict(_delete_=True, **_base_.mr_visualizer)
 vis_backends = _base_.mr_visualizer.vis_backends
 custom_hooks = _base_.mr_custom_hooks

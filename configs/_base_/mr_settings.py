@@ -12,11 +12,16 @@ mr_optim_wrapper = dict(
 )
 
 # The authors validate and save each 5000 steps. Adam's state makes a checkpoint
-# four times the networks' size (0.9 GB at 256x256; P adds 0.2), hence few are kept
+# four times the networks' size (0.9 GB at 256x256; P adds 0.2), hence few are kept.
+# For some hosts MMagic keeps that of highest PSNR: it would have the least diversity
 mr_default_hooks = dict(
     logger=dict(interval=50),
     checkpoint=dict(
-        interval=5000, max_keep_ckpts=2, out_dir=None, save_param_scheduler=False
+        interval=5000,
+        max_keep_ckpts=2,
+        out_dir=None,
+        save_best=None,
+        save_param_scheduler=False,
     ),
 )
 mr_visualizer = dict(
