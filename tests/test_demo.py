@@ -7,8 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
+
+from mmagic_mr.demo.scenes import paint_labels, scene_labels
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -22,6 +25,11 @@ def demo():
 
 
 @pytest.fixture
+def task(demo):
+    return demo.TASKS['pix2pix']
+
+
+@pytest.fixture
 def table():
     good = dict(std_ratio=1.0, mean_error=0.3, modes=0.95, off_mode=0.2)
     return {
@@ -31,8 +39,8 @@ def table():
     }
 
 
-def test_numbers_within_their_bounds_are_not_missed(demo, table):
-    assert demo.missed(table) == []
+def test_numbers_within_their_bounds_are_not_missed(demo, task, table):
+    assert demo.missed(table, task) == []
 
 
 @pytest.mark.parametrize(('name', 'column', 'value'), [
@@ -41,14 +49,14 @@ def test_numbers_within_their_bounds_are_not_missed(demo, table):
     ('GAN + proxy MR2', 'modes', 0.89), ('GAN + proxy MR2', 'pred_mean_error', 0.16),
     ('GAN + proxy MR2', 'pred_var_error', 0.21),
     ('GAN + proxy MR2', 'pred_var_error', float('nan'))])
-def test_a_number_out_of_bounds_is_missed(demo, table, name, column, value):
+def test_a_number_out_of_bounds_is_missed(demo, task, table, name, column, value):
     table[name][column] = value
-    (line,) = demo.missed(table)
+    (line,) = demo.missed(table, task)
     assert line.startswith(f'{name}: {demo.COLUMNS[column]} is {value:.3f}')
 
 
-def test_table_has_a_row_per_method_and_leaves_unknown_cells_empty(demo, table):
-    lines = demo.as_markdown(table).splitlines()
+def test_table_has_a_row_per_method_and_leaves_unknown_cells_empty(demo, task, table):
+    lines = demo.as_markdown(table, task).splitlines()
     assert len(lines) == 5
     assert all(line.count('|') == len(demo.COLUMNS) + 2 for line in lines)
     assert lines[3] == (
@@ -67,6 +75,15 @@ def test_progress_is_read_from_a_training_output(demo, tmp_path):
         'INFO - predictor [900/900] nll: 1.0\n'
         'INFO - Iter(train) [ 100/2000]  lr: 1e-3  eta: 0:02:51  time: 0.1\n')
     assert demo.progress('some', args) == 'Iter(train) [ 100/2000] eta: 0:02:51'
+
+
+def test_inputs_are_whitened_by_the_scenes_own_statistics():
+    from mmengine.config import Config
+    whiten = Config.fromfile(ROOT / 'configs' / 'pix2pix_noise_demo.py',
+                             import_custom_modules=False).model.whiten
+    values = np.stack([paint_labels(scene_labels(i)) for i in range(500)]) / 255
+    assert whiten.mean == pytest.approx(values.mean((0, 1, 2)), abs=0.02)
+    assert whiten.std == pytest.approx(values.std((0, 1, 2)), abs=0.02)
 
 
 @pytest.mark.slow

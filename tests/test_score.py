@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mmagic_mr.demo.scenes import Truth, scene_labels, scene_truth
+from mmagic_mr.demo.scenes import Truth, scene_labels, scene_truth, take_photo
 from mmagic_mr.demo.score import covered_modes, ideal_samples, score
 
 
@@ -45,6 +45,16 @@ def test_scores_by_hand():
         pred_mean_error=3 / sigma, pred_var_error=0.1))
 
 
+def test_errors_of_means_in_units_of_the_overall_deviation():
+    truth = Truth(np.zeros((1, 3, 1, 2)), np.zeros((3, 1, 2)),
+                  np.array([1.0, 7.0])[None, None].repeat(3, 0))
+    samples = np.array([[2.0, 2.0], [0.0, 2.0]])[:, None, None].repeat(3, 1)
+    pooled = score([samples], [truth], per_pixel=False)['mean_error']
+    assert pooled == pytest.approx(np.sqrt((1 + 4) / 2 / 4))
+    assert score([samples], [truth])['mean_error'] == pytest.approx(
+        np.sqrt((1 / 1 + 4 / 7) / 2))
+
+
 def test_scores_do_not_depend_on_the_order_of_samples_or_the_unit():
     truth, rng = scene_truth(scene_labels(1)), np.random.default_rng(0)
     samples = rng.random((6, 3, 32, 32))
@@ -57,7 +67,12 @@ def test_scores_do_not_depend_on_the_order_of_samples_or_the_unit():
 def test_a_perfect_sampler_scores_as_theory_says():
     labels = [scene_labels(i) for i in range(60)]
     truths, count = [scene_truth(la).bgr255() for la in labels], 16
-    result = score([ideal_samples(la, count, i) for i, la in enumerate(labels)], truths)
+
+    def draw(la):
+        return lambda rng: take_photo(la, rng.integers(4), rng)
+
+    result = score([ideal_samples(draw(la), count, i) for i, la in enumerate(labels)],
+                   truths)
     # Unbiased variance; standard error of a mean of 16; (3/4)^16 of the modes missed.
     assert result['std_ratio'] == pytest.approx(1.0, abs=0.05)
     assert result['mean_error'] == pytest.approx(1 / np.sqrt(count), rel=0.1)

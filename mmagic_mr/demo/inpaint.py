@@ -19,7 +19,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from .files import write_set
+from .files import FIRST_VAL, write_set
 from .scenes import (
     GROUND,
     LOOKS,
@@ -88,16 +88,13 @@ def inpainting_scene(index: int, size: int = 32, seed: int = 0) -> Inpainting:
     if size < 32 or size % 2:
         raise ValueError(f'size is {size}: these scenes need an even 32 or more')
     rng = np.random.default_rng([seed, index, 4])
-    side = size // 2
-    top, left = (int(v) for v in rng.integers(size // 16, size - side - size // 16,
-                                              size=2))
+    hole = top, left, side, _ = _hole(index, size, seed)
     # Lengths from here on are in units of a 32-pixel scene.
     unit = size / 32
     y, x = (np.mgrid[:size, :size] + 0.5) / unit
     horizon = round(top + side * rng.uniform(0.55, 0.8)) / unit
     look = int(rng.integers(len(LOOKS)))
     background = np.where(y > horizon, GROUND, SKY).astype(np.uint8)
-    hole = (top, left, side, side)
     empty = Inpainting(background[None], look, hole)
     for _ in range(2):
         labels = background.copy()
@@ -110,6 +107,13 @@ def inpainting_scene(index: int, size: int = 32, seed: int = 0) -> Inpainting:
     for thing, draw in zip(labels, (_house, _tree, _tower, _tent), strict=True):
         draw(thing, x - middle, foot - y)
     return Inpainting(labels, look, hole)
+
+
+def _hole(index, size, seed):
+    rng = np.random.default_rng([seed, index, 6])
+    side, margin = size // 2, size // 16
+    top, left = rng.integers(margin, size - side - margin, size=2)
+    return int(top), int(left), side, side
 
 
 # Each within 7 to either side and 14 above the foot; x from the middle, y upwards.
@@ -186,6 +190,18 @@ def take_inpainting_photo(scene: Inpainting, thing: int,
     return camera(inpainting_photos(scene)[thing], rng)
 
 
+def scene_of_file(path: str | Path) -> Inpainting:
+    """The scene of a validation file ``root/val/gt/<number>.png``.
+
+    Raises:
+        FileNotFoundError: if ``root/scenes.json`` is missing.
+    """
+    path = Path(path)
+    settings = json.loads((path.parents[2] / 'scenes.json').read_text())
+    return inpainting_scene(FIRST_VAL + int(path.stem), settings['size'],
+                            settings['seed'])
+
+
 def write_inpaintings(root: str | Path, num_train: int = 4096, num_val: int = 64,
                       size: int = 32, seed: int = 0) -> Path:
     """Write the dataset: ``root/{train,val}/{gt,masks}/*.png`` and ``boxes.json``.
@@ -203,16 +219,18 @@ def write_inpaintings(root: str | Path, num_train: int = 4096, num_val: int = 64
     Returns:
         ``root`` as a Path.
     """
-    boxes = {}
-
     def write(folder, name, index):
         scene = inpainting_scene(index, size, seed)
         rng = np.random.default_rng([seed, index, 5])
         photo = take_inpainting_photo(scene, rng.integers(len(THINGS)), rng)
         Image.fromarray(photo).save(folder / 'gt' / f'{name}.png')
         Image.fromarray(scene.mask).save(folder / 'masks' / f'{name}.png')
-        boxes.setdefault(folder, {})[name] = scene.hole
-        (folder / 'boxes.json').write_text(json.dumps(boxes[folder]))
 
+    for split, first, count in ('train', 0, num_train), ('val', FIRST_VAL, num_val):
+        boxes = {f'{index:05d}': _hole(first + index, size, seed)
+                 for index in range(count)}
+        folder = Path(root, split)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / 'boxes.json').write_text(json.dumps(boxes))
     return write_set(root, write, ('gt', 'masks'), num_train=num_train,
                      num_val=num_val, size=size, seed=seed)

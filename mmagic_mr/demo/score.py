@@ -1,10 +1,10 @@
 """Samples and predictions against the known truth of the demo's scenes."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from .scenes import LOOKS, Truth, take_photo
+from .scenes import Truth
 
 # A sample counts for a mode up to half-way to the next one.
 TOLERANCE = 0.5
@@ -12,24 +12,27 @@ TOLERANCE = 0.5
 
 def score(samples: Sequence[np.ndarray], truths: Sequence[Truth],
           pred_means: Sequence[np.ndarray] | None = None,
-          pred_vars: Sequence[np.ndarray] | None = None) -> dict[str, float]:
+          pred_vars: Sequence[np.ndarray] | None = None,
+          per_pixel: bool = True) -> dict[str, float]:
     """How near samples (and predicted moments) come to the truth, over many scenes.
 
     With true mean mu and variance s^2 of each pixel and channel, sample mean m and
     unbiased sample variance v over the K samples, and averages over all of them:
 
         std_ratio    sqrt(avg v / avg s^2)
-        mean_error   sqrt(avg (m - mu)^2 / s^2), in true standard deviations
+        mean_error   sqrt(avg (m - mu)^2 / s^2), in true standard deviations; or
+                     sqrt(avg (m - mu)^2 / avg s^2), where not ``per_pixel``
         modes        share of the modes covered; see ``covered_modes``
         off_mode     avg distance from a sample to its nearest mode, in the same unit
         pred_mean_error, pred_var_error:
-                     sqrt(avg (p - mu)^2 / s^2) and |q - s^2| / |s^2| (Euclidean norms)
+                     the same for p - mu, and |q - s^2| / |s^2| (Euclidean norms)
 
     Args:
         samples: for each scene (K,3,H,W), in the truths' range and channel order.
         truths: for each scene.
         pred_means: predicted mean for each scene, (3,H,W); None: not scored.
         pred_vars: predicted variance likewise.
+        per_pixel: False where some pixels hardly vary: their errors are not magnified.
 
     Returns:
         Numbers by the names above.
@@ -46,15 +49,16 @@ def score(samples: Sequence[np.ndarray], truths: Sequence[Truth],
     variances = np.stack([s.var(0, ddof=1) for s in samples])
     covered, off = zip(*(covered_modes(s, t) for s, t in
                          zip(samples, truths, strict=True)), strict=True)
+    unit = np.sqrt(true_var if per_pixel else true_var.mean())
     result = dict(
         std_ratio=np.sqrt(variances.mean() / true_var.mean()),
-        mean_error=_standardised(means, true_mean, true_var),
+        mean_error=_root_mean_square((means - true_mean) / unit),
         modes=np.mean(covered),
         off_mode=np.mean([o / np.sqrt(t.var.mean())
                           for o, t in zip(off, truths, strict=True)]))
     if pred_means is not None:
-        result['pred_mean_error'] = _standardised(
-            np.stack(pred_means), true_mean, true_var)
+        result['pred_mean_error'] = _root_mean_square(
+            (np.stack(pred_means) - true_mean) / unit)
     if pred_vars is not None:
         result['pred_var_error'] = (np.linalg.norm(np.stack(pred_vars) - true_var)
                                     / np.linalg.norm(true_var))
@@ -94,22 +98,22 @@ def covered_modes(samples: np.ndarray, truth: Truth) -> tuple[float, float]:
     return len(set(nearest[counts])) / len(truth.modes), float(distance.mean())
 
 
-def ideal_samples(labels: np.ndarray, num_samples: int, seed) -> np.ndarray:
-    """What a perfect sampler draws: photos of the scene, each in a look at random.
+def ideal_samples(draw: Callable[[np.random.Generator], np.ndarray], num_samples: int,
+                  seed) -> np.ndarray:
+    """What a perfect sampler draws: photos of the true distribution.
 
     Args:
-        labels: class numbers (H,W).
+        draw: a random generator to a photo, RGB (H,W,3), uint8.
         num_samples: K.
-        seed: of looks and camera noise.
+        seed: of the photos.
 
     Returns:
         (K,3,H,W), BGR, 0..255, as test_step gives samples.
     """
     rng = np.random.default_rng(seed)
-    photos = [take_photo(labels, rng.integers(len(LOOKS)), rng)
-              for _ in range(num_samples)]
-    return np.stack(photos).transpose(0, 3, 1, 2)[:, ::-1].astype(np.float64)
+    photos = np.stack([draw(rng) for _ in range(num_samples)])
+    return photos.transpose(0, 3, 1, 2)[:, ::-1].astype(np.float64)
 
 
-def _standardised(value, mean, var):
-    return np.sqrt(((value - mean) ** 2 / var).mean())
+def _root_mean_square(value):
+    return np.sqrt((value ** 2).mean())
