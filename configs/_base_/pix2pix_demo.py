@@ -5,10 +5,11 @@ _base_ = './pix2pix_cityscapes.py'
 model = dict(
     generator=dict(num_down=5, base_channels=16),
     discriminator=dict(base_channels=32),
-    # A look is a property of the whole picture: z at the 1x1 bottleneck alone
-    noise=dict(_delete_=True, sites={r'.*model\.1\.conv': 32}),
+    # A look is a property of the whole picture, and there are few: z at the 1x1
+    # bottleneck alone, one of 32 codes
+    noise=dict(_delete_=True, type='categorical', sites={r'.*model\.1\.conv': 32}),
     eval_num_samples=16,
-    whiten=dict(mean=(0.6100, 0.3780, 0.6946), std=(0.3136, 0.2546, 0.2460)),
+    whiten=dict(mean=(0.6162, 0.3747, 0.6878), std=(0.3144, 0.2573, 0.2543)),
 )
 
 data_root = 'data/demo'
@@ -24,10 +25,16 @@ optim_wrapper = dict(
     generators=dict(optimizer=dict(lr=1e-3)),
     discriminators=dict(optimizer=dict(lr=2e-4)),
 )
-train_cfg = dict(max_iters=3000, val_interval=3000)
+train_cfg = dict(max_iters=2500, val_interval=2500)
 decay = [
-    dict(type='LinearLR', start_factor=1, end_factor=0.01, begin=1800, end=3000,
-         by_epoch=False)
+    dict(
+        type='LinearLR',
+        start_factor=1,
+        end_factor=0.01,
+        begin=1500,
+        end=2500,
+        by_epoch=False,
+    )
 ]
 param_scheduler = dict(generators=decay, discriminators=decay)
 default_hooks = dict(
