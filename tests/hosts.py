@@ -25,7 +25,7 @@ SRGAN = dict(
 )
 GLCIC = dict(
     type='MRGLInpaintor',
-    data_preprocessor=dict(type='DataPreprocessor', mean=[0], std=[255]),
+    data_preprocessor=dict(type='DataPreprocessor', mean=[0.0], std=[255.0]),
     encdec=dict(
         type='GLEncoderDecoder',
         encoder=dict(type='GLEncoder', norm_cfg=BN),

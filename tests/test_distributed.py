@@ -2,7 +2,9 @@
 
 import copy
 import os
+from functools import partial
 
+import hosts
 import pytest
 import test_pix2pix
 import tiny
@@ -24,25 +26,35 @@ class Scope:
         return {key: value[part] for key, value in copy.deepcopy(data).items()}
 
 
-def updates(scope: Scope, proxy: bool) -> dict:
+# How a host's model is built, its optimisers, its data
+HOSTS = {
+    'pix2pix': (test_pix2pix.build, test_pix2pix.optim_wrapper, test_pix2pix.data),
+    'srgan': (partial(hosts.build, hosts.SRGAN), hosts.optim_wrapper, hosts.sr_data),
+    'glcic': (partial(hosts.build, hosts.GLCIC), hosts.optim_wrapper, hosts.gl_data),
+}
+
+
+def updates(scope: Scope, host: str, proxy: bool) -> dict:
     """Parameters after two iterations."""
     from mmengine import MessageHub
 
+    build, optim_wrapper, data = HOSTS[host]
     loss = dict(type='ProxyMRLoss' if proxy else 'MRLoss', loss_weight=10.0)
-    model = test_pix2pix.build(mr_loss=loss).double()
+    model = build(mr_loss=loss).double()
     if proxy:
         model.predictor.trained.fill_(True)
     model.eval()  # BatchNorm off; `train_step` does not ask for a mode.
-    wrappers = test_pix2pix.optim_wrapper(model)
+    wrappers = optim_wrapper(model)
     wrapped = model
     if scope.world_size > 1:
         wrapped = MMSeparateDistributedDataParallel(model)
-        assert type(model.generators).__name__ == 'MMDistributedDataParallel'
+        generator = getattr(model, model.generator_name)
+        assert type(generator).__name__ == 'MMDistributedDataParallel'
         assert not hasattr(model.predictor, 'module')
     torch.manual_seed(5)  # What the noise of an update derives from, on every rank.
     for iteration in range(2):
         MessageHub.get_current_instance().update_info('iter', iteration)
-        wrapped.train_step(scope.half(test_pix2pix.data(n=4)), wrappers)
+        wrapped.train_step(scope.half(data(n=4)), wrappers)
     return {k.replace('.module.', '.'): v for k, v in model.state_dict().items()}
 
 
@@ -123,9 +135,12 @@ def free_port() -> int:
         return s.getsockname()[1]
 
 
-@pytest.mark.parametrize('proxy', [False, True])
-def test_updates(tmp_path, proxy):
-    compare(tmp_path, updates, proxy, tolerance=1e-10)
+@pytest.mark.parametrize(
+    ('host', 'proxy'),
+    [('pix2pix', False), ('pix2pix', True), ('srgan', True), ('glcic', True)],
+)
+def test_updates(tmp_path, host, proxy):
+    compare(tmp_path, updates, host, proxy, tolerance=1e-10)
 
 
 def test_pretraining(tmp_path):

@@ -13,6 +13,8 @@ class _SRGAN(SRGAN):
     def __init__(self, *, pixel_loss: dict | None = None, **kwargs):
         super().__init__(pixel_loss=pixel_loss or dict(type='L1Loss'), **kwargs)
         if pixel_loss is None:
+            # Deleted first: DDP stumbles over a module that is None.
+            del self.pixel_loss
             self.pixel_loss = None
 
 
