@@ -1,7 +1,9 @@
 """SRGAN and GLCIC on CelebA: the authors' settings, and a run from end to end."""
 
 import copy
+import importlib.util
 import math
+import sys
 
 import cv2
 import numpy as np
@@ -309,3 +311,60 @@ def test_stock_config_with_six_lines(host, tmp_path, monkeypatch):
     assert 'val/PSNR' in logged
     (log,) = (tmp_path / 'work').glob('*/*.log')
     assert f'ProxyMRLoss replaces {replaced}' in log.read_text()
+
+
+def sample_tool(monkeypatch, *args):
+    """tools/sample.py in this process; what it stops with, or None."""
+    from mmagic_mr import cli
+
+    path = tiny.CONFIGS.parent / 'tools/sample.py'
+    spec = importlib.util.spec_from_file_location('tool', path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    module.__dict__['__name__'] = '__main__'  # as it is run
+    monkeypatch.setattr(sys, 'argv', ['sample.py', *map(str, args)])
+    try:
+        with cli.short_errors():
+            module.main()
+    except SystemExit as stopped:
+        return str(stopped)
+    return None
+
+
+@pytest.mark.parametrize('host', SETTINGS)
+def test_sample_tool(host, faces, tmp_path, monkeypatch):
+    name = f'{host}_proxy_mr2_celeba'
+    model = MODELS.build(tiny.load(name, faces, tmp_path).model)
+    torch.save(dict(state_dict=model.state_dict()), tmp_path / 'model.pth')
+    inpainting = host == 'glcic'
+    kind = 'gt' if inpainting else 'lq'
+    mask = ['--mask', faces / 'test/masks'] if inpainting else []
+    sizes = ['--cfg-options']
+    sizes += [f'{k}={v}'.replace(' ', '') for k, v in tiny.NETWORKS[host](32).items()]
+    start = [name, tmp_path / 'model.pth', faces / 'test' / kind]
+    start += ['--num-samples', 2, '--out', tmp_path / 'out']
+    assert sample_tool(monkeypatch, *start, *mask, *sizes) is None
+    for i in range(3):
+        assert (tmp_path / f'out/{i}.png').is_file()
+        samples = [
+            cv2.imread(str(tmp_path / f'out/{i}/{k:03d}.png')).astype(int)
+            for k in range(2)
+        ]
+        assert samples[0].shape == (32, 32, 3)
+        if inpainting:
+            face = cv2.imread(str(faces / f'test/gt/{i}.png')).astype(int)
+            hole = cv2.imread(str(faces / f'test/masks/{i}.png')) > 0
+            for sample in samples:
+                assert (sample[~hole] == face[~hole]).all()
+                assert (sample[hole] != face[hole]).mean() > 0.9
+    if inpainting:
+        error = sample_tool(monkeypatch, *start, *sizes)
+        assert 'inpainting needs a mask, white in the hole (--mask FILE)' in error
+        error = sample_tool(monkeypatch, *start, '--mask', tmp_path, *sizes)
+        assert error == f'error: no mask {tmp_path}/0.png'
+    else:
+        error = sample_tool(monkeypatch, *start, '--pair', *sizes)
+        assert 'super-resolution takes the small image alone' in error
+        mask = ['--mask', faces / 'test/masks']
+        error = sample_tool(monkeypatch, *start, *mask, *sizes)
+        assert 'MRSRGAN takes no mask' in error
