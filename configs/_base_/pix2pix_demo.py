@@ -25,14 +25,14 @@ optim_wrapper = dict(
     generators=dict(optimizer=dict(lr=1e-3)),
     discriminators=dict(optimizer=dict(lr=2e-4)),
 )
-train_cfg = dict(max_iters=2500, val_interval=2500)
+train_cfg = dict(max_iters=2000, val_interval=2000)
 decay = [
     dict(
         type='LinearLR',
         start_factor=1,
         end_factor=0.01,
-        begin=1500,
-        end=2500,
+        begin=1200,
+        end=2000,
         by_epoch=False,
     )
 ]
