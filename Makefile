@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: setup demo demo-short test doctest lint check-install check-mim clean
+.PHONY: setup demo demo-sr demo-inpaint demo-short test doctest lint check-install check-mim clean
 
 setup: $(STAMP)
 
@@ -15,6 +15,12 @@ $(STAMP): setup.py constraints.txt
 
 demo: $(STAMP)
 	$(BIN)/python tools/demo.py
+
+demo-sr: $(STAMP)
+	$(BIN)/python tools/demo.py --task sr
+
+demo-inpaint: $(STAMP)
+	$(BIN)/python tools/demo.py --task inpaint
 
 demo-short: $(STAMP)
 	$(BIN)/python tools/demo.py --short
