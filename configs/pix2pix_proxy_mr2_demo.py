@@ -14,7 +14,9 @@ predictor_hook = dict(
     max_iters=1200,
     val_interval=100,
     patience=12,
-    optim_wrapper=dict(_base_.mr_optim_wrapper, optimizer=dict(
-        _base_.mr_optim_wrapper.optimizer, lr=4e-4)),
+    optim_wrapper=dict(
+        _base_.mr_optim_wrapper,
+        optimizer=dict(_base_.mr_optim_wrapper.optimizer, lr=4e-4),
+    ),
 )
 custom_hooks = [predictor_hook, *_base_.custom_hooks]

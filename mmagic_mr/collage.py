@@ -12,16 +12,26 @@ from PIL import Image, ImageDraw, ImageFont
 
 # Log dispersion, in the units of values in [-1, 1], that the colours span (paper).
 LOG_RANGE = (-6.0, 0.0)
-HEADINGS = ('input', 'ground truth', 'predicted mean', 'sample mean',
-            'predicted var.', 'sample var.')
+HEADINGS = (
+    'input',
+    'ground truth',
+    'predicted mean',
+    'sample mean',
+    'predicted var.',
+    'sample var.',
+)
 FIELDS = ('input', 'target', 'pred_mean', 'sample_mean', 'pred_var', 'sample_var')
 BACKGROUND, INK, EMPTY = (255, 255, 255), (30, 30, 30), (235, 235, 235)
 GAP = 4
 
 
-def collage(groups: Mapping[str, Sequence], num_samples: int = 8,
-            cell: int = 96, input_key: str | None = None,
-            target_key: str | None = None) -> np.ndarray:
+def collage(
+    groups: Mapping[str, Sequence],
+    num_samples: int = 8,
+    cell: int = 96,
+    input_key: str | None = None,
+    target_key: str | None = None,
+) -> np.ndarray:
     """Draw one row per input, and one named group of rows per method.
 
     Args:
@@ -49,8 +59,10 @@ def collage(groups: Mapping[str, Sequence], num_samples: int = 8,
         >>> collage({'GAN + MR2': [one]}, cell=16).dtype
         dtype('uint8')
     """
-    rows = {name: [_row(sample, num_samples, input_key, target_key)
-                   for sample in samples] for name, samples in groups.items()}
+    rows = {
+        name: [_row(sample, num_samples, input_key, target_key) for sample in samples]
+        for name, samples in groups.items()
+    }
     first = next((row for group in rows.values() for row in group), None)
     if first is None:
         raise ValueError('no data samples to draw: every group is empty')
@@ -62,10 +74,13 @@ def collage(groups: Mapping[str, Sequence], num_samples: int = 8,
     headings = [*HEADINGS, *(f'sample {k + 1}' for k in range(columns - len(HEADINGS)))]
     text = _Text(max(9, min(15, width // 8)))
     line = text.height + 2 * GAP
-    tall = sum(len(group) * (height + GAP) + (line if name else 0)
-               for name, group in rows.items())
-    canvas = Image.new('RGB', (GAP + columns * (width + GAP), 2 * line + tall),
-                       BACKGROUND)
+    tall = sum(
+        len(group) * (height + GAP) + (line if name else 0)
+        for name, group in rows.items()
+    )
+    canvas = Image.new(
+        'RGB', (GAP + columns * (width + GAP), 2 * line + tall), BACKGROUND
+    )
     text.draw_on(canvas)
 
     def left(column):
@@ -85,8 +100,12 @@ def collage(groups: Mapping[str, Sequence], num_samples: int = 8,
                 if picture is None:
                     text.pen.rectangle(box, fill=EMPTY)
                 else:
-                    canvas.paste(Image.fromarray(picture).resize(
-                        (width, height), Image.Resampling.NEAREST), box[:2])
+                    canvas.paste(
+                        Image.fromarray(picture).resize(
+                            (width, height), Image.Resampling.NEAREST
+                        ),
+                        box[:2],
+                    )
             top += height + GAP
     _legend(canvas, text, top, line)
     return np.asarray(canvas)
@@ -154,12 +173,19 @@ def _row(sample, num_samples, input_key, target_key):
         raise ValueError(
             "a data sample has no 'samples' (K,C,H,W) to draw, only "
             f'{sorted(sample.keys())}: is the model one of MRPix2Pix, MRSRGAN, '
-            'MRGLInpaintor, and did the sample come from its test_step?')
+            'MRGLInpaintor, and did the sample come from its test_step?'
+        )
     found_input, found_target = picture_keys(sample)
-    names = dict(zip(FIELDS, (input_key or found_input, target_key or found_target,
-                              *FIELDS[2:]), strict=True))
-    pictures = [_picture(sample.get(names[field]), field.endswith('_var'))
-                for field in FIELDS]
+    names = dict(
+        zip(
+            FIELDS,
+            (input_key or found_input, target_key or found_target, *FIELDS[2:]),
+            strict=True,
+        )
+    )
+    pictures = [
+        _picture(sample.get(names[field]), field.endswith('_var')) for field in FIELDS
+    ]
     samples = [_picture(s) for s in sample.get('samples')[:num_samples]]
     pictures[0] = _enlarged(pictures[0], samples[0].shape[:2])
     return pictures + samples
@@ -184,8 +210,9 @@ def _enlarged(picture, size):
     """A low-resolution input at the size of the output."""
     if picture is None or picture.shape[:2] == size:
         return picture
-    return np.asarray(Image.fromarray(picture).resize(
-        size[::-1], Image.Resampling.NEAREST))
+    return np.asarray(
+        Image.fromarray(picture).resize(size[::-1], Image.Resampling.NEAREST)
+    )
 
 
 def _legend(canvas, text, top, line):

@@ -43,12 +43,19 @@ def test_numbers_within_their_bounds_are_not_missed(demo, task, table):
     assert demo.missed(table, task) == []
 
 
-@pytest.mark.parametrize(('name', 'column', 'value'), [
-    ('GAN + L1', 'std_ratio', 0.16), ('GAN + L1', 'modes', 0.41),
-    ('GAN + proxy MR2', 'std_ratio', 0.59), ('GAN + proxy MR2', 'std_ratio', 1.41),
-    ('GAN + proxy MR2', 'modes', 0.89), ('GAN + proxy MR2', 'pred_mean_error', 0.16),
-    ('GAN + proxy MR2', 'pred_var_error', 0.21),
-    ('GAN + proxy MR2', 'pred_var_error', float('nan'))])
+@pytest.mark.parametrize(
+    ('name', 'column', 'value'),
+    [
+        ('GAN + L1', 'std_ratio', 0.16),
+        ('GAN + L1', 'modes', 0.41),
+        ('GAN + proxy MR2', 'std_ratio', 0.59),
+        ('GAN + proxy MR2', 'std_ratio', 1.41),
+        ('GAN + proxy MR2', 'modes', 0.89),
+        ('GAN + proxy MR2', 'pred_mean_error', 0.16),
+        ('GAN + proxy MR2', 'pred_var_error', 0.21),
+        ('GAN + proxy MR2', 'pred_var_error', float('nan')),
+    ],
+)
 def test_a_number_out_of_bounds_is_missed(demo, task, table, name, column, value):
     table[name][column] = value
     (line,) = demo.missed(table, task)
@@ -60,7 +67,8 @@ def test_table_has_a_row_per_method_and_leaves_unknown_cells_empty(demo, task, t
     assert len(lines) == 5
     assert all(line.count('|') == len(demo.COLUMNS) + 2 for line in lines)
     assert lines[3] == (
-        '| GAN + L1 | 0.10 (0 to 0.15) | 0.30 | 0.25 (0 to 0.4) | 0.20 |  |  |')
+        '| GAN + L1 | 0.10 (0 to 0.15) | 0.30 | 0.25 (0 to 0.4) | 0.20 |  |  |'
+    )
 
 
 def test_progress_is_read_from_a_training_output(demo, tmp_path):
@@ -73,14 +81,17 @@ def test_progress_is_read_from_a_training_output(demo, tmp_path):
     assert demo.progress('some', args) == 'predictor [50/900]'
     output.write_text(
         'INFO - predictor [900/900] nll: 1.0\n'
-        'INFO - Iter(train) [ 100/2000]  lr: 1e-3  eta: 0:02:51  time: 0.1\n')
+        'INFO - Iter(train) [ 100/2000]  lr: 1e-3  eta: 0:02:51  time: 0.1\n'
+    )
     assert demo.progress('some', args) == 'Iter(train) [ 100/2000] eta: 0:02:51'
 
 
 def test_inputs_are_whitened_by_the_scenes_own_statistics():
     from mmengine.config import Config
-    whiten = Config.fromfile(ROOT / 'configs' / 'pix2pix_noise_demo.py',
-                             import_custom_modules=False).model.whiten
+
+    whiten = Config.fromfile(
+        ROOT / 'configs' / 'pix2pix_noise_demo.py', import_custom_modules=False
+    ).model.whiten
     values = np.stack([paint_labels(scene_labels(i)) for i in range(500)]) / 255
     assert whiten.mean == pytest.approx(values.mean((0, 1, 2)), abs=0.02)
     assert whiten.std == pytest.approx(values.std((0, 1, 2)), abs=0.02)
@@ -89,10 +100,25 @@ def test_inputs_are_whitened_by_the_scenes_own_statistics():
 @pytest.mark.slow
 def test_short_demo_ends_with_table_and_picture(tmp_path):
     done = subprocess.run(
-        [sys.executable, 'tools/demo.py', '--short', '--seed', '1',
-         '--out', str(tmp_path / 'out'), '--data', str(tmp_path / 'data')],
-        cwd=ROOT, env={**os.environ, 'PYTHONPATH': str(ROOT)}, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=900, check=False)
+        [
+            sys.executable,
+            'tools/demo.py',
+            '--short',
+            '--seed',
+            '1',
+            '--out',
+            str(tmp_path / 'out'),
+            '--data',
+            str(tmp_path / 'data'),
+        ],
+        cwd=ROOT,
+        env={**os.environ, 'PYTHONPATH': str(ROOT)},
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        timeout=900,
+        check=False,
+    )
     assert done.returncode == 0, done.stdout[-3000:]
     result = json.loads((tmp_path / 'out' / 'demo.json').read_text())
     assert result['seed'] == 1

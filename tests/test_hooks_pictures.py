@@ -49,8 +49,9 @@ class Samples(BaseModel):
 
     def train_step(self, data, optim_wrapper):
         x = torch.stack(list(data)) / 255
-        optim_wrapper.update_params((self.weight * self.norm(x)).mean()
-                                    + torch.rand(()) * self.weight)
+        optim_wrapper.update_params(
+            (self.weight * self.norm(x)).mean() + torch.rand(()) * self.weight
+        )
         spread = self.spread[min(len(self.calls), len(self.spread) - 1)]
         self.calls.append('train')
         if isinstance(spread, dict):
@@ -63,9 +64,16 @@ class Samples(BaseModel):
         out = []
         for x in data:
             samples = x + 10 * torch.randn(3, *x.shape)
-            out.append(BaseDataElement(
-                img_label=x, img_photo=x, fake_photo=samples[0], samples=samples,
-                sample_mean=samples.mean(0), sample_var=samples.var(0)))
+            out.append(
+                BaseDataElement(
+                    img_label=x,
+                    img_photo=x,
+                    fake_photo=samples[0],
+                    samples=samples,
+                    sample_mean=samples.mean(0),
+                    sample_var=samples.var(0),
+                )
+            )
         return out
 
     def val_step(self, data):
@@ -78,21 +86,38 @@ class Samples(BaseModel):
 def run(tmp_path, hooks, iters=4, visualizer=None, model=None, val=True):
     for registry, module in ((MODELS, Samples), (DATASETS, Pictures)):
         registry.register_module(module=module, force=True)
-    loader = dict(dataset=dict(type='Pictures'), batch_size=2, num_workers=0,
-                  sampler=dict(type='InfiniteSampler', shuffle=True))
+    loader = dict(
+        dataset=dict(type='Pictures'),
+        batch_size=2,
+        num_workers=0,
+        sampler=dict(type='InfiniteSampler', shuffle=True),
+    )
     val_loader = dict(loader, sampler=dict(type='DefaultSampler', shuffle=False))
-    evaluation = dict(
-        val_dataloader=val_loader, val_cfg=dict(),
-        val_evaluator=dict(type='mmengine.DumpResults',
-                           out_file_path=str(tmp_path / 'results.pkl')),
-    ) if val else {}
+    evaluation = (
+        dict(
+            val_dataloader=val_loader,
+            val_cfg=dict(),
+            val_evaluator=dict(
+                type='mmengine.DumpResults', out_file_path=str(tmp_path / 'results.pkl')
+            ),
+        )
+        if val
+        else {}
+    )
     runner = Runner(
-        model=model or Samples(), work_dir=str(tmp_path), train_dataloader=loader,
-        train_cfg=dict(by_epoch=False, max_iters=iters, val_interval=10 ** 6),
+        model=model or Samples(),
+        work_dir=str(tmp_path),
+        train_dataloader=loader,
+        train_cfg=dict(by_epoch=False, max_iters=iters, val_interval=10**6),
         optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.1)),
-        visualizer=visualizer, custom_hooks=hooks, experiment_name=str(tmp_path),
-        default_hooks=dict(checkpoint=None), default_scope='mmengine',
-        randomness=dict(seed=3), **evaluation)
+        visualizer=visualizer,
+        custom_hooks=hooks,
+        experiment_name=str(tmp_path),
+        default_hooks=dict(checkpoint=None),
+        default_scope='mmengine',
+        randomness=dict(seed=3),
+        **evaluation,
+    )
     runner.train()
     return runner
 
@@ -125,29 +150,45 @@ def test_each_module_returns_to_its_mode_even_if_drawing_fails(tmp_path):
     runner = run(tmp_path, [], iters=1)
     model = runner.model.train()
     CollageHook().draw(runner)
-    assert [model.training, model.norm.training, model.frozen.training
-            ] == [True, True, False]
+    assert [model.training, model.norm.training, model.frozen.training] == [
+        True,
+        True,
+        False,
+    ]
     model.test_step = lambda data: [dict(fake_photo=data[0])]
     with pytest.raises(ValueError, match="no 'samples'"):
         CollageHook().draw(runner)
-    assert [model.training, model.norm.training, model.frozen.training
-            ] == [True, True, False]
+    assert [model.training, model.norm.training, model.frozen.training] == [
+        True,
+        True,
+        False,
+    ]
 
 
-@pytest.mark.parametrize('visualizer', [
-    dict(type='mmagic.Visualizer'),
-    dict(type='mmagic.ConcatImageVisualizer', fn_key='x', img_keys=['y']),
-    dict(type='Visualizer')])
+@pytest.mark.parametrize(
+    'visualizer',
+    [
+        dict(type='mmagic.Visualizer'),
+        dict(type='mmagic.ConcatImageVisualizer', fn_key='x', img_keys=['y']),
+        dict(type='Visualizer'),
+    ],
+)
 def test_every_visualizer_hands_the_picture_to_its_backends(tmp_path, visualizer):
     backends = [dict(type='mmagic.VisBackend'), dict(type='TensorboardVisBackend')]
-    runner = run(tmp_path, [CollageHook(interval=2)], iters=2,
-                 visualizer=dict(visualizer, name='v', vis_backends=backends))
+    runner = run(
+        tmp_path,
+        [CollageHook(interval=2)],
+        iters=2,
+        visualizer=dict(visualizer, name='v', vis_backends=backends),
+    )
     assert isinstance(runner.visualizer, Visualizer)
     vis_data = next(tmp_path.rglob('vis_data'))
     written = np.asarray(Image.open(next(vis_data.rglob('collage_2.png'))))
     np.testing.assert_array_equal(
-        written, np.asarray(Image.open(tmp_path / 'vis' / 'collage_000002.png')))
+        written, np.asarray(Image.open(tmp_path / 'vis' / 'collage_000002.png'))
+    )
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
     events = EventAccumulator(str(next(vis_data.rglob('events*'))))
     events.Reload()
     assert [e.step for e in events.Images('collage')] == [2]
@@ -166,6 +207,7 @@ def test_an_interval_of_zero_is_refused():
 @pytest.fixture
 def warnings_of(tmp_path):
     """Runs a model that logs the given spreads; the collapse warnings it led to."""
+
     def collect(spread, iters=12, **kwargs):
         lines = []
         handler = logging.Handler()
@@ -178,6 +220,7 @@ def warnings_of(tmp_path):
         hook = Listen(window=4, **kwargs)
         run(tmp_path, [hook], iters=iters, model=Samples(spread))
         return [line for line in lines if line.startswith('The samples collapse')]
+
     return collect
 
 

@@ -29,7 +29,7 @@ def test_noise_around_a_mode_is_small_unclipped_and_as_stated():
     for look in range(4):
         photos = np.stack([scenes.take_photo(labels, look, rng) for _ in range(400)])
         rest = photos.transpose(0, 3, 1, 2) / 255 - modes[look]
-        stated = scenes.CAMERA_NOISE ** 2 + (1 / 255) ** 2 / 12
+        stated = scenes.CAMERA_NOISE**2 + (1 / 255) ** 2 / 12
         assert rest.var() == pytest.approx(stated, rel=0.02)
         assert abs(rest.mean()) < 1e-4
     for index in range(200):
@@ -41,8 +41,9 @@ def test_noise_around_a_mode_is_small_unclipped_and_as_stated():
 def test_the_four_looks_lie_far_apart_everywhere():
     for index in range(50):
         truth = scenes.scene_truth(scenes.scene_labels(index))
-        between = np.sqrt(((truth.modes[:, None] - truth.modes[None]) ** 2
-                           ).mean((2, 3, 4)))[np.triu_indices(4, 1)]
+        between = np.sqrt(
+            ((truth.modes[:, None] - truth.modes[None]) ** 2).mean((2, 3, 4))
+        )[np.triu_indices(4, 1)]
         assert between.min() > 10 * scenes.CAMERA_NOISE
         assert np.sqrt(truth.var.min()) > 0.05
 
@@ -52,7 +53,8 @@ def test_label_pictures_read_back(size):
     labels = scenes.scene_labels(11, size=size)
     assert labels.shape == (size, size)
     np.testing.assert_array_equal(
-        scenes.read_labels(scenes.paint_labels(labels)), labels)
+        scenes.read_labels(scenes.paint_labels(labels)), labels
+    )
 
 
 def test_every_class_occurs_and_scenes_differ():
@@ -72,7 +74,9 @@ def test_files_hold_photo_and_label_and_their_truth(tmp_path):
         truth = scenes.truth_of_pair(file)
         photo_bgr = pair[:, :32, ::-1].transpose(2, 0, 1)
         from_modes = np.sqrt(((truth.modes - photo_bgr) ** 2).mean((1, 2, 3)))
-        assert from_modes.min() == pytest.approx((0.25 + 1 / 12) ** 0.5, rel=0.1)  # the camera noise
+        assert from_modes.min() == pytest.approx(
+            (0.25 + 1 / 12) ** 0.5, rel=0.1
+        )  # the camera noise
         np.testing.assert_allclose(truth.mean, truth.modes.mean(0))
 
 
@@ -81,8 +85,9 @@ def test_looks_are_equally_likely_in_the_files(tmp_path):
     drawn = []
     for file in (root / 'train').glob('*.png'):
         photo = np.asarray(Image.open(file))[:, :32, ::-1].transpose(2, 0, 1)
-        drawn.append(((scenes.truth_of_pair(file).modes - photo) ** 2
-                      ).mean((1, 2, 3)).argmin())
+        drawn.append(
+            ((scenes.truth_of_pair(file).modes - photo) ** 2).mean((1, 2, 3)).argmin()
+        )
     # chi-square with three degrees of freedom: 16.3 is passed once in a thousand.
     counts = np.bincount(drawn, minlength=4)
     assert ((counts - 50) ** 2 / 50).sum() < 16.3

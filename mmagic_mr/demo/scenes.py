@@ -28,28 +28,81 @@ LOOKS = ('noon', 'dusk', 'night', 'winter')
 CAMERA_NOISE = 0.5 / 255
 
 # RGB of the label maps, as Cityscapes paints its classes.
-LABEL_COLOURS = np.array([
-    (70, 130, 180), (152, 251, 152), (244, 35, 232), (128, 64, 128),
-    (107, 142, 35), (220, 220, 0), (220, 20, 60), (0, 0, 142)], dtype=np.uint8)
+LABEL_COLOURS = np.array(
+    [
+        (70, 130, 180),
+        (152, 251, 152),
+        (244, 35, 232),
+        (128, 64, 128),
+        (107, 142, 35),
+        (220, 220, 0),
+        (220, 20, 60),
+        (0, 0, 142),
+    ],
+    dtype=np.uint8,
+)
 
 # RGB by look and class. No value comes nearer to 0 or 255 than shading and noise
 # reach, so that no photo is ever clipped and the moments stay exact.
-PALETTE = np.array([
-    [(106, 184, 236), (70, 150, 110), (104, 190, 66), (140, 140, 146),
-     (36, 116, 46), (226, 200, 156), (206, 74, 56), (84, 116, 160)],
-    [(232, 142, 62), (150, 72, 84), (160, 84, 36), (96, 52, 62),
-     (220, 116, 28), (156, 84, 76), (86, 30, 40), (236, 170, 84)],
-    [(26, 30, 92), (32, 34, 66), (28, 52, 66), (44, 40, 70),
-     (24, 40, 52), (60, 58, 104), (40, 34, 82), (232, 214, 110)],
-    [(190, 204, 220), (190, 204, 224), (230, 232, 238), (178, 182, 196),
-     (150, 182, 190), (124, 128, 154), (222, 226, 234), (52, 62, 88)],
-], dtype=np.float64) / 255
+PALETTE = (
+    np.array(
+        [
+            [
+                (106, 184, 236),
+                (70, 150, 110),
+                (104, 190, 66),
+                (140, 140, 146),
+                (36, 116, 46),
+                (226, 200, 156),
+                (206, 74, 56),
+                (84, 116, 160),
+            ],
+            [
+                (232, 142, 62),
+                (150, 72, 84),
+                (160, 84, 36),
+                (96, 52, 62),
+                (220, 116, 28),
+                (156, 84, 76),
+                (86, 30, 40),
+                (236, 170, 84),
+            ],
+            [
+                (26, 30, 92),
+                (32, 34, 66),
+                (28, 52, 66),
+                (44, 40, 70),
+                (24, 40, 52),
+                (60, 58, 104),
+                (40, 34, 82),
+                (232, 214, 110),
+            ],
+            [
+                (190, 204, 220),
+                (190, 204, 224),
+                (230, 232, 238),
+                (178, 182, 196),
+                (150, 182, 190),
+                (124, 128, 154),
+                (222, 226, 234),
+                (52, 62, 88),
+            ],
+        ],
+        dtype=np.float64,
+    )
+    / 255
+)
 
 # Light falls off from the horizon (top of the sky) or towards it (the land), more in
 # some looks than in others: what is added at the far end, in [0, 1].
-SKY_SHADE = np.array([
-    (-0.16, -0.12, -0.04), (-0.24, -0.16, 0.06), (-0.04, -0.05, -0.10),
-    (-0.10, -0.08, -0.06)])
+SKY_SHADE = np.array(
+    [
+        (-0.16, -0.12, -0.04),
+        (-0.24, -0.16, 0.06),
+        (-0.04, -0.05, -0.10),
+        (-0.10, -0.08, -0.06),
+    ]
+)
 LAND_SHADE = np.array([0.05, 0.08, 0.03, -0.06])
 
 
@@ -70,7 +123,7 @@ class Truth(NamedTuple):
     def of_modes(cls, modes: np.ndarray) -> 'Truth':
         """Truth for noise-free pictures (M,3,H,W) that are equally likely."""
         rounding = (1 / 255) ** 2 / 12
-        return cls(modes, modes.mean(0), modes.var(0) + CAMERA_NOISE ** 2 + rounding)
+        return cls(modes, modes.mean(0), modes.var(0) + CAMERA_NOISE**2 + rounding)
 
     def bgr255(self) -> 'Truth':
         """The same in MMagic's order and range: BGR, 0..255, variance in 255^2.
@@ -80,8 +133,9 @@ class Truth(NamedTuple):
             >>> truth.modes.shape, bool(truth.mean.max() > 1)
             ((4, 3, 32, 32), True)
         """
-        return Truth(self.modes[:, ::-1] * 255, self.mean[::-1] * 255,
-                     self.var[::-1] * 255 ** 2)
+        return Truth(
+            self.modes[:, ::-1] * 255, self.mean[::-1] * 255, self.var[::-1] * 255**2
+        )
 
 
 def scene_labels(index: int, size: int = 32, seed: int = 0) -> np.ndarray:
@@ -111,9 +165,11 @@ def scene_labels(index: int, size: int = 32, seed: int = 0) -> np.ndarray:
     labels = np.full((size, size), SKY, dtype=np.uint8)
     horizon = rng.uniform(12, 19)
 
-    ridge = sum(rng.uniform(0.6, 2.0) * np.sin(x * rng.uniform(0.12, 0.4)
-                                                + rng.uniform(0, 2 * np.pi))
-                for _ in range(2))
+    ridge = sum(
+        rng.uniform(0.6, 2.0)
+        * np.sin(x * rng.uniform(0.12, 0.4) + rng.uniform(0, 2 * np.pi))
+        for _ in range(2)
+    )
     labels[y > horizon - rng.uniform(1, 4) + ridge] = HILL
     labels[y > horizon] = GROUND
 
@@ -136,7 +192,7 @@ def add_tree(labels, x, y, horizon, rng):
     left, foot = rng.uniform(1, 31), horizon + rng.uniform(1, 9)
     radius = rng.uniform(3, 5)
     labels[(np.abs(x - left) < 1) & (y < foot) & (y > foot - 2 * radius)] = TREE
-    crown = (x - left) ** 2 + ((y - foot + radius + 3) / 1.2) ** 2 < radius ** 2
+    crown = (x - left) ** 2 + ((y - foot + radius + 3) / 1.2) ** 2 < radius**2
     labels[crown] = TREE
 
 
@@ -147,12 +203,16 @@ def add_house(labels, x, y, horizon, rng):
     wall = (x > left) & (x < left + width) & (y > top) & (y <= foot)
     rise = width * rng.uniform(0.35, 0.5)
     slope = (y - top + rise) / rise
-    roof = (y <= top) & (slope > 0) & (
-        np.abs(x - left - width / 2) < slope * (width / 2 + 0.8))
+    roof = (
+        (y <= top)
+        & (slope > 0)
+        & (np.abs(x - left - width / 2) < slope * (width / 2 + 0.8))
+    )
     labels[wall], labels[roof] = WALL, ROOF
     for side in (0.25, 0.75):
         window = (np.abs(x - left - side * width) < 1.5) & (
-            np.abs(y - top - 0.45 * height) < 1.6)
+            np.abs(y - top - 0.45 * height) < 1.6
+        )
         labels[window & wall] = WINDOW
 
 
@@ -173,9 +233,11 @@ def look_photos(labels: np.ndarray) -> np.ndarray:
     height = labels.shape[0]
     row = ((np.arange(height) + 0.5) / height)[None, None, :, None]
     photos = PALETTE[:, labels].transpose(0, 3, 1, 2)
-    shade = np.where(labels == SKY,
-                     SKY_SHADE[:, :, None, None] * (1 - row),
-                     LAND_SHADE[:, None, None, None] * (row - 0.5))
+    shade = np.where(
+        labels == SKY,
+        SKY_SHADE[:, :, None, None] * (1 - row),
+        LAND_SHADE[:, None, None, None] * (row - 0.5),
+    )
     return photos + shade
 
 
@@ -257,7 +319,8 @@ def read_labels(picture: np.ndarray) -> np.ndarray:
         raise ValueError(
             f'colour {tuple(map(int, picture[row, column]))} at row {row}, column '
             f'{column} is no label colour of the demo scenes: not a label picture, or '
-            'one that was resized or compressed')
+            'one that was resized or compressed'
+        )
     return same.argmax(-1)
 
 
@@ -271,11 +334,16 @@ def truth_of_pair(path: str | Path) -> Truth:
         Truth in BGR, 0..255; variance in units of 255^2.
     """
     pair = np.asarray(Image.open(path).convert('RGB'))
-    return scene_truth(read_labels(pair[:, pair.shape[1] // 2:])).bgr255()
+    return scene_truth(read_labels(pair[:, pair.shape[1] // 2 :])).bgr255()
 
 
-def write_pairs(root: str | Path, num_train: int = 4096, num_val: int = 64,
-                size: int = 32, seed: int = 0) -> Path:
+def write_pairs(
+    root: str | Path,
+    num_train: int = 4096,
+    num_val: int = 64,
+    size: int = 32,
+    seed: int = 0,
+) -> Path:
     """Write the dataset as PNG files, photo and label map side by side.
 
     ``root/train`` and ``root/val`` hold different scenes, each photographed once, in
@@ -292,6 +360,7 @@ def write_pairs(root: str | Path, num_train: int = 4096, num_val: int = 64,
     Returns:
         ``root`` as a Path.
     """
+
     def write(folder, name, index):
         labels = scene_labels(index, size, seed)
         rng = np.random.default_rng([seed, index, 1])
@@ -299,5 +368,12 @@ def write_pairs(root: str | Path, num_train: int = 4096, num_val: int = 64,
         pair = np.concatenate([photo, paint_labels(labels)], axis=1)
         Image.fromarray(pair).save(folder / f'{name}.png')
 
-    return write_set(root, write, num_train=num_train, num_val=num_val, size=size,
-                     seed=seed, version=2)
+    return write_set(
+        root,
+        write,
+        num_train=num_train,
+        num_val=num_val,
+        size=size,
+        seed=seed,
+        version=2,
+    )

@@ -10,10 +10,13 @@ from .scenes import Truth
 TOLERANCE = 0.5
 
 
-def score(samples: Sequence[np.ndarray], truths: Sequence[Truth],
-          pred_means: Sequence[np.ndarray] | None = None,
-          pred_vars: Sequence[np.ndarray] | None = None,
-          per_pixel: bool = True) -> dict[str, float]:
+def score(
+    samples: Sequence[np.ndarray],
+    truths: Sequence[Truth],
+    pred_means: Sequence[np.ndarray] | None = None,
+    pred_vars: Sequence[np.ndarray] | None = None,
+    per_pixel: bool = True,
+) -> dict[str, float]:
     """How near samples (and predicted moments) come to the truth, over many scenes.
 
     With true mean mu and variance s^2 of each pixel and channel, sample mean m and
@@ -43,25 +46,32 @@ def score(samples: Sequence[np.ndarray], truths: Sequence[Truth],
         >>> score([truth.modes], [truth])['modes']
         1.0
     """
-    true_mean, true_var = (np.stack([getattr(t, name) for t in truths])
-                           for name in ('mean', 'var'))
+    true_mean, true_var = (
+        np.stack([getattr(t, name) for t in truths]) for name in ('mean', 'var')
+    )
     means = np.stack([s.mean(0) for s in samples])
     variances = np.stack([s.var(0, ddof=1) for s in samples])
-    covered, off = zip(*(covered_modes(s, t) for s, t in
-                         zip(samples, truths, strict=True)), strict=True)
+    covered, off = zip(
+        *(covered_modes(s, t) for s, t in zip(samples, truths, strict=True)),
+        strict=True,
+    )
     unit = np.sqrt(true_var if per_pixel else true_var.mean())
     result = dict(
         std_ratio=np.sqrt(variances.mean() / true_var.mean()),
         mean_error=_root_mean_square((means - true_mean) / unit),
         modes=np.mean(covered),
-        off_mode=np.mean([o / np.sqrt(t.var.mean())
-                          for o, t in zip(off, truths, strict=True)]))
+        off_mode=np.mean(
+            [o / np.sqrt(t.var.mean()) for o, t in zip(off, truths, strict=True)]
+        ),
+    )
     if pred_means is not None:
         result['pred_mean_error'] = _root_mean_square(
-            (np.stack(pred_means) - true_mean) / unit)
+            (np.stack(pred_means) - true_mean) / unit
+        )
     if pred_vars is not None:
-        result['pred_var_error'] = (np.linalg.norm(np.stack(pred_vars) - true_var)
-                                    / np.linalg.norm(true_var))
+        result['pred_var_error'] = np.linalg.norm(
+            np.stack(pred_vars) - true_var
+        ) / np.linalg.norm(true_var)
     return {name: float(value) for name, value in result.items()}
 
 
@@ -87,6 +97,7 @@ def covered_modes(samples: np.ndarray, truth: Truth) -> tuple[float, float]:
         >>> covered_modes(truth.mean[None], truth)[0]
         0.0
     """
+
     def distances(a, b):
         return np.sqrt(((a[:, None] - b[None]) ** 2).mean((2, 3, 4)))
 
@@ -98,8 +109,9 @@ def covered_modes(samples: np.ndarray, truth: Truth) -> tuple[float, float]:
     return len(set(nearest[counts])) / len(truth.modes), float(distance.mean())
 
 
-def ideal_samples(draw: Callable[[np.random.Generator], np.ndarray], num_samples: int,
-                  seed) -> np.ndarray:
+def ideal_samples(
+    draw: Callable[[np.random.Generator], np.ndarray], num_samples: int, seed
+) -> np.ndarray:
     """What a perfect sampler draws: photos of the true distribution.
 
     Args:
@@ -116,4 +128,4 @@ def ideal_samples(draw: Callable[[np.random.Generator], np.ndarray], num_samples
 
 
 def _root_mean_square(value):
-    return np.sqrt((value ** 2).mean())
+    return np.sqrt((value**2).mean())

@@ -41,9 +41,15 @@ class CollageHook(Hook):
     # After the log of an iteration, before a checkpoint of it.
     priority = 'LOW'
 
-    def __init__(self, interval: int = 1000, num_inputs: int = 4, num_samples: int = 8,
-                 seed: int = 0, input_key: str | None = None,
-                 target_key: str | None = None) -> None:
+    def __init__(
+        self,
+        interval: int = 1000,
+        num_inputs: int = 4,
+        num_samples: int = 8,
+        seed: int = 0,
+        input_key: str | None = None,
+        target_key: str | None = None,
+    ) -> None:
         if interval < 1:
             raise ValueError(f'interval is {interval}: it counts iterations, 1 or more')
         self.interval, self.seed = interval, seed
@@ -53,7 +59,8 @@ class CollageHook(Hook):
     @master_only
     def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
         if self.every_n_train_iters(runner, self.interval) or self.is_last_train_iter(
-                runner):
+            runner
+        ):
             self.draw(runner)
 
     def draw(self, runner) -> None:
@@ -66,8 +73,9 @@ class CollageHook(Hook):
         picture = collage({'': samples}, self.num_samples, **self.keys)
         iteration = runner.iter + 1
         runner.visualizer.add_image('collage', picture, step=iteration)
-        save_picture(picture, Path(runner.work_dir) / 'vis'
-                     / f'collage_{iteration:06d}.png')
+        save_picture(
+            picture, Path(runner.work_dir) / 'vis' / f'collage_{iteration:06d}.png'
+        )
 
     def _inputs(self, runner):
         """The first inputs as a collated batch, each time a fresh one of the same.

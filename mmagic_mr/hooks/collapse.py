@@ -10,7 +10,8 @@ from mmengine.logging import print_log
 ADVICE = (
     'What to do: take out reconstruction terms (rec_loss, pixel_loss_weight), which '
     'reward the mean; raise the loss_weight of mr_loss against the GAN loss; check '
-    'that noise.sites reach layers that the output depends on')
+    'that noise.sites reach layers that the output depends on'
+)
 
 
 @HOOKS.register_module()
@@ -42,8 +43,13 @@ class SampleCollapseHook(Hook):
 
     priority = 'BELOW_NORMAL'
 
-    def __init__(self, window: int = 500, threshold: float = 0.1,
-                 warmup: int | None = None, floor: float = 0.01) -> None:
+    def __init__(
+        self,
+        window: int = 500,
+        threshold: float = 0.1,
+        warmup: int | None = None,
+        floor: float = 0.01,
+    ) -> None:
         if window < 1:
             raise ValueError(f'window is {window}: it counts iterations, 1 or more')
         if not 0 < threshold < 1:
@@ -73,11 +79,13 @@ class SampleCollapseHook(Hook):
         if sample_var < self.threshold * reference:
             against = 'the predicted one' if predicted else 'the largest so far'
             said = f'{sample_var / reference:.2%} of {against}'
-        elif not predicted and sample_var < self.floor ** 2:
+        elif not predicted and sample_var < self.floor**2:
             said = f'{sample_var:.2g}, that is next to none'
         else:
             return
         print_log(
             f'The samples collapse: over the iterations up to {runner.iter + 1} their '
-            f'variance is {said}. {ADVICE}', logger='current',
-            level=logging.WARNING)
+            f'variance is {said}. {ADVICE}',
+            logger='current',
+            level=logging.WARNING,
+        )
