@@ -22,76 +22,30 @@ from PIL import Image
 
 from .files import write_set
 
-CLASSES = ('sky', 'hill', 'ground', 'road', 'tree', 'wall', 'roof', 'window')
-SKY, HILL, GROUND, ROAD, TREE, WALL, ROOF, WINDOW = range(len(CLASSES))
-LOOKS = ('noon', 'dusk', 'night', 'winter')
 CAMERA_NOISE = 0.5 / 255
 
-# RGB of the label maps, as Cityscapes paints its classes.
-LABEL_COLOURS = np.array(
-    [
-        (70, 130, 180),
-        (152, 251, 152),
-        (244, 35, 232),
-        (128, 64, 128),
-        (107, 142, 35),
-        (220, 220, 0),
-        (220, 20, 60),
-        (0, 0, 142),
-    ],
-    dtype=np.uint8,
+# RGB of each class in the label map, as Cityscapes paints its classes, and by look.
+# No value comes nearer to 0 or 255 than shading and noise reach, so that no photo is
+# ever clipped and the moments stay exact.
+# fmt: off
+_COLOURS = (
+    # class    label     noon      dusk      night     winter
+    ('sky',    0x4682b4, 0x6ab8ec, 0xe88e3e, 0x1a1e5c, 0xbeccdc),
+    ('hill',   0x98fb98, 0x46966e, 0x964854, 0x202242, 0xbecce0),
+    ('ground', 0xf423e8, 0x68be42, 0xa05424, 0x1c3442, 0xe6e8ee),
+    ('road',   0x804080, 0x8c8c92, 0x60343e, 0x2c2846, 0xb2b6c4),
+    ('tree',   0x6b8e23, 0x24742e, 0xdc741c, 0x182834, 0x96b6be),
+    ('wall',   0xdcdc00, 0xe2c89c, 0x9c544c, 0x3c3a68, 0x7c809a),
+    ('roof',   0xdc143c, 0xce4a38, 0x561e28, 0x282252, 0xdee2ea),
+    ('window', 0x00008e, 0x5474a0, 0xecaa54, 0xe8d66e, 0x343e58),
 )
-
-# RGB by look and class. No value comes nearer to 0 or 255 than shading and noise
-# reach, so that no photo is ever clipped and the moments stay exact.
-PALETTE = (
-    np.array(
-        [
-            [
-                (106, 184, 236),
-                (70, 150, 110),
-                (104, 190, 66),
-                (140, 140, 146),
-                (36, 116, 46),
-                (226, 200, 156),
-                (206, 74, 56),
-                (84, 116, 160),
-            ],
-            [
-                (232, 142, 62),
-                (150, 72, 84),
-                (160, 84, 36),
-                (96, 52, 62),
-                (220, 116, 28),
-                (156, 84, 76),
-                (86, 30, 40),
-                (236, 170, 84),
-            ],
-            [
-                (26, 30, 92),
-                (32, 34, 66),
-                (28, 52, 66),
-                (44, 40, 70),
-                (24, 40, 52),
-                (60, 58, 104),
-                (40, 34, 82),
-                (232, 214, 110),
-            ],
-            [
-                (190, 204, 220),
-                (190, 204, 224),
-                (230, 232, 238),
-                (178, 182, 196),
-                (150, 182, 190),
-                (124, 128, 154),
-                (222, 226, 234),
-                (52, 62, 88),
-            ],
-        ],
-        dtype=np.float64,
-    )
-    / 255
-)
+# fmt: on
+CLASSES = tuple(name for name, *_ in _COLOURS)
+SKY, HILL, GROUND, ROAD, TREE, WALL, ROOF, WINDOW = range(len(CLASSES))
+LOOKS = ('noon', 'dusk', 'night', 'winter')
+_RGB = np.array([colours for _, *colours in _COLOURS])[..., None] >> (16, 8, 0) & 255
+LABEL_COLOURS = _RGB[:, 0].astype(np.uint8)
+PALETTE = _RGB[:, 1:].swapaxes(0, 1) / 255  # look, class, channel; in [0, 1]
 
 # Light falls off from the horizon (top of the sky) or towards it (the land), more in
 # some looks than in others: what is added at the far end, in [0, 1].
