@@ -188,3 +188,23 @@ def check_host_fields(model, data, size):
         )
         assert {'pred_mean', 'pred_var', 'sample_mean'} <= set(output.keys())
     return outputs
+
+
+def check_released_checkpoints_load(model, stock):
+    """Of MMagic's own class: only the noise and the predictor are new."""
+    result = model.load_state_dict(stock.state_dict(), strict=False)
+    assert result.unexpected_keys == []
+    new = [k for k in result.missing_keys if not k.startswith('predictor.')]
+    assert new == [f'generator.{site}.noise.conv.weight' for site in model.noise_sites]
+    for name, value in stock.state_dict().items():
+        assert torch.equal(model.state_dict()[name], value)
+
+
+def check_mmagics_interface(model, data):
+    """Modes 'tensor' and 'predict' of MMagic's forward give one sample an image."""
+    data = model.eval().data_preprocessor(copy.deepcopy(data))
+    outputs = model(data['inputs'], data['data_samples'], mode='predict')
+    again = model(data['inputs'], data['data_samples'], mode='predict')
+    for output, other in zip(outputs, again, strict=True):
+        assert output.output.pred_img.shape == output.gt_img.shape
+        assert not torch.equal(output.output.pred_img, other.output.pred_img)

@@ -8,6 +8,7 @@ import hosts
 import pytest
 import torch
 from mmagic.models.utils import extract_around_bbox
+from mmagic.registry import MODELS
 from torch.utils.flop_counter import FlopCounterMode
 
 from mmagic_mr.functional import proxy_mr_loss
@@ -242,6 +243,14 @@ def test_proxy(distribution):
 def test_bfloat16_autocast():
     with torch.autocast('cpu', torch.bfloat16):
         hosts.check_training(build(mr_loss=PROXY), hosts.gl_data())
+
+
+def test_mmagics_own_ways():
+    stock = {k: v for k, v in hosts.GLCIC.items() if k != 'noise'}
+    model = build(mr_loss=PROXY)
+    stock = MODELS.build(dict(copy.deepcopy(stock), type='GLInpaintor'))
+    hosts.check_released_checkpoints_load(model, stock)
+    hosts.check_mmagics_interface(model, hosts.gl_data())
 
 
 def test_sync_batch_norm_works_in_one_process():

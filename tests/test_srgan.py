@@ -131,6 +131,15 @@ def test_fields_of_a_test_step():
     hosts.check_host_fields(build(mr_loss=PROXY), hosts.sr_data(), 32)
 
 
+def test_mmagics_own_ways():
+    model = build(mr_loss=PROXY)
+    own = ('noise', 'num_samples', 'mr_loss')
+    stock = {k: v for k, v in hosts.SRGAN.items() if k not in own}
+    stock = MODELS.build(dict(stock, type='SRGAN', pixel_loss=dict(type='L1Loss')))
+    hosts.check_released_checkpoints_load(model, stock)
+    hosts.check_mmagics_interface(model, hosts.sr_data())
+
+
 def test_mmagics_metrics_read_them():
     from mmagic.evaluation.metrics import PSNR
 
