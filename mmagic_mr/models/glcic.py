@@ -32,6 +32,18 @@ class MRGLInpaintor(MomentReconstruction, GLInpaintor):
     Reference:
         Iizuka et al., "Globally and Locally Consistent Image Completion", SIGGRAPH
         2017; Lee et al., ICLR 2019.
+
+    Example:
+        >>> from mmengine.registry import init_default_scope
+        >>> init_default_scope('mmagic')
+        >>> model = MRGLInpaintor(
+        ...     data_preprocessor=None,
+        ...     encdec=dict(type='GLEncoderDecoder'),
+        ...     noise='glcic',
+        ... )
+        >>> image, mask = torch.zeros(1, 3, 32, 32), torch.zeros(1, 1, 32, 32)
+        >>> model.sample(torch.cat([image, mask], 1), num_samples=5).shape
+        torch.Size([1, 5, 3, 32, 32])
     """
 
     generator_arg = 'encdec'

@@ -35,6 +35,15 @@ class MRSRGAN(MomentReconstruction, _SRGAN):
     Reference:
         Ledig et al., "Photo-Realistic Single Image Super-Resolution Using a Generative
         Adversarial Network", CVPR 2017; Lee et al., ICLR 2019.
+
+    Example:
+        >>> import torch
+        >>> from mmengine.registry import init_default_scope
+        >>> init_default_scope('mmagic')
+        >>> network = dict(type='MSRResNet', in_channels=3, out_channels=3)
+        >>> model = MRSRGAN(generator=network, noise='srgan')
+        >>> model.sample(torch.zeros(2, 3, 16, 16), num_samples=5).shape
+        torch.Size([2, 5, 3, 64, 64])
     """
 
     reconstruction_terms = ('pixel_loss', 'perceptual_loss')
