@@ -134,6 +134,23 @@ def sample_moments(
     return Moments(center, dispersion)
 
 
+def variance_of(moments: Moments, distribution: str = 'gaussian') -> Tensor:
+    """Variance of a distribution with these moments; Laplace: 2 b^2.
+
+    Shape:
+        Two (N, C, H, W) to (N, C, H, W).
+
+    Example:
+        >>> import torch
+        >>> variance_of(Moments(torch.zeros(1), torch.full((1,), 3.0)), 'laplace')
+        tensor([18.])
+    """
+    check_options(distribution)
+    if distribution == 'laplace':
+        return 2 * moments.dispersion.square()
+    return moments.dispersion
+
+
 def mr_loss(
     samples: Tensor,
     target: Tensor,

@@ -17,6 +17,7 @@ from mmagic_mr.functional import (
     nll,
     proxy_mr_loss,
     sample_moments,
+    variance_of,
 )
 
 ALL = list(
@@ -576,3 +577,18 @@ def test_importing_it_loads_torch_only():
         [sys.executable, '-c', code], capture_output=True, text=True, check=True
     )
     assert result.stdout.strip() == 'set()'
+
+
+@pytest.mark.parametrize(
+    ('distribution', 'reference'),
+    [
+        ('gaussian', lambda b: Normal(0, b.sqrt())),
+        ('laplace', lambda b: Laplace(0, b)),
+    ],
+)
+def test_variance_of(distribution, reference):
+    dispersion = torch.rand(2, 3, 4, 4) + 0.1
+    moments = Moments(torch.zeros_like(dispersion), dispersion)
+    torch.testing.assert_close(
+        variance_of(moments, distribution), reference(dispersion).variance
+    )

@@ -1,50 +1,22 @@
 """What the three hosts have in common: sampling, moment losses, training steps."""
 
-import zlib
 from contextlib import contextmanager
 from copy import deepcopy
-from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
 from mmagic.registry import MODELS
-from mmagic.structures import DataSample
 from mmengine import MessageHub
 from mmengine.dist import get_rank, get_world_size
 from mmengine.logging import print_log
 from mmengine.model import is_model_wrapper
 from torch import Tensor, nn
 
-from ..functional import Moments, masked_mean
+from ..functional import Moments, masked_mean, variance_of
 from ..losses import ProxyMRLoss
 from ..noise import add_noise_sites, sampling
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Tensors of one update, N rows each.
-
-    Attributes:
-        x: input of the generator (whitened).
-        y: target, (N, C, H, W).
-        mask: (N, 1, H, W), 1 where the loss counts; None: everywhere.
-        known: (N, C, H, W), the image outside the mask; None: nothing is known.
-        box: (N, 4) integers, top, left, height, width of what the discriminator looks
-            at closely; on the CPU.
-
-    ``y`` is None where there is only something to sample from.
-    """
-
-    x: Tensor
-    y: Tensor | None = None
-    mask: Tensor | None = None
-    known: Tensor | None = None
-    box: Tensor | None = None
-
-    def first(self, n: int | None) -> 'Batch':
-        """The first n rows; all of them for None."""
-        values = (getattr(self, field.name) for field in fields(self))
-        return Batch(*(v if v is None else v[:n] for v in values))
+from .batch import Batch
+from .evaluation import SampleStatistics
 
 
 @contextmanager
@@ -64,7 +36,7 @@ def _unwrapped(network: nn.Module) -> nn.Module:
     return network.module if is_model_wrapper(network) else network
 
 
-class MomentReconstruction:
+class MomentReconstruction(SampleStatistics):
     """Mixin that gives a conditional GAN of MMagic K samples and a moment loss.
 
     It stands before the host in the bases. One iteration of the runner is one batch:
@@ -238,16 +210,6 @@ class MomentReconstruction:
         """The host's own reconstruction terms, for ``mr_loss=None``."""
         return {}
 
-    def add_host_fields(self, output: DataSample, x) -> None:
-        """Set what MMagic's metrics and visualisers read, from the first sample.
-
-        Args:
-            output: has the field ``samples`` already.
-            x: preprocessed input of this image.
-        """
-        output.set_tensor_data({'input': self._to_host(x, output)})
-        output.output = DataSample(pred_img=output.samples[0].cpu())
-
     # -- sampling ------------------------------------------------------------------
 
     def draw(self, network, batch: Batch, num_samples: int, **source) -> Tensor:
@@ -333,6 +295,10 @@ class MomentReconstruction:
         if batch.known is not None:
             dispersion = dispersion * (batch.mask > 0)
         return Moments(center, dispersion)
+
+    def _variance(self, moments: Moments) -> Tensor:
+        distribution = getattr(self.mr_loss, 'distribution', 'gaussian')
+        return variance_of(moments, distribution)
 
     # -- training ------------------------------------------------------------------
 
@@ -479,103 +445,3 @@ class MomentReconstruction:
         super().init_weights()
         if self.predictor is not None:
             self.predictor.init_weights()
-
-    # -- validation and test -------------------------------------------------------
-
-    def val_step(
-        self, data: dict, num_samples: int | None = None, seed: int | None = None
-    ) -> list:
-        """Draw samples in evaluation mode.
-
-        Args:
-            data: batch as the data loader gives it.
-            num_samples: K; None: ``eval_num_samples``.
-            seed: of the noise, the same for every image; None: see below.
-
-        Returns:
-            A list of N ``DataSample``: ``samples`` (K, C, H, W), ``sample_mean``,
-            ``sample_var`` and, with a predictor, ``pred_mean``, ``pred_var`` (each
-            (C, H, W)), beside the host's own fields. All in the host's range (0..255,
-            BGR; variances in its square). Without a seed, the noise of an image depends
-            on its file name alone, so that numbers repeat.
-        """
-        data = self.data_preprocessor(data)
-        data_samples = data['data_samples']
-        batch = self.make_batch(data)
-        with self._eval_mode(), torch.no_grad():
-            outputs = data_samples.split()
-            if seed is None:
-                seed = [self._image_seed(i, s) for i, s in enumerate(outputs)]
-            samples = self.sample_batch(batch, num_samples, seed=seed).float()
-            moments = self._predict(batch)
-        inputs = data['inputs']
-        for i, output in enumerate(outputs):
-            self._add_statistics(
-                output,
-                samples[i],
-                moments and Moments(moments.center[i], self._variance(moments)[i]),
-            )
-            is_dict = isinstance(inputs, dict)
-            x = {k: v[i] for k, v in inputs.items()} if is_dict else inputs[i]
-            self.add_host_fields(output, x)
-        return outputs
-
-    def test_step(self, data: dict) -> list:
-        """Same as :meth:`val_step`."""
-        return self.val_step(data)
-
-    @contextmanager
-    def _eval_mode(self):
-        training = self.training
-        self.eval()
-        try:
-            yield
-        finally:
-            self.train(training)
-
-    @staticmethod
-    def _image_seed(index: int, data_sample: DataSample) -> int:
-        paths = sorted(
-            v
-            for k, v in data_sample.metainfo.items()
-            if k.endswith('path') and isinstance(v, str)
-        )
-        name = '/'.join(paths[0].split('/')[-2:]) if paths else str(index)
-        return zlib.crc32(name.encode())
-
-    def _variance(self, moments: Moments) -> Tensor:
-        """Variance of the predicted distribution (Laplace: 2 b^2)."""
-        distribution = getattr(self.mr_loss, 'distribution', 'gaussian')
-        if distribution == 'laplace':
-            return 2 * moments.dispersion**2
-        return moments.dispersion
-
-    def _add_statistics(
-        self, output: DataSample, samples: Tensor, predicted: Moments | None
-    ) -> None:
-        # Moments first: `destruct` clamps, in place where it can.
-        statistics = dict(samples=samples, sample_mean=samples.mean(0))
-        variances = dict(sample_var=samples.var(0)) if len(samples) > 1 else {}
-        if predicted is not None:
-            statistics['pred_mean'], variances['pred_var'] = predicted
-        fields = {k: self._to_host(v, output) for k, v in statistics.items()}
-        fields.update(
-            {k: self._variance_to_host(v, output) for k, v in variances.items()}
-        )
-        output.set_tensor_data(fields)
-
-    def _to_host(self, image: Tensor, data_sample: DataSample) -> Tensor:
-        return self.data_preprocessor.destruct(
-            image.clone(), data_sample, self.image_key
-        )
-
-    def _variance_to_host(self, variance: Tensor, data_sample: DataSample) -> Tensor:
-        # As `destruct`, for a square: scaled, in BGR, without padding, not clamped.
-        dp = self.data_preprocessor
-        if dp._enable_normalize:
-            variance = variance * dp.std.view(-1, 1, 1) ** 2
-        order = dp._parse_channel_order(
-            f'{self.image_key}_output', variance, data_sample
-        )
-        variance, _ = dp._do_conversion(variance, order, 'BGR')
-        return dp._destruct_padding(variance, data_sample)
