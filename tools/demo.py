@@ -146,8 +146,9 @@ def draw_samples(config, args):
     folder = Path(args.out, config)
     checkpoint = folder / Path((folder / 'last_checkpoint').read_text().strip()).name
     model = load_model(cfg, str(checkpoint))
+    # Without a seed the noise follows from the file name: its own for each input.
     return [
-        model.val_step(pseudo_collate([item]), NUM_SAMPLES, args.seed)[0].to('cpu')
+        model.val_step(pseudo_collate([item]), NUM_SAMPLES)[0].to('cpu')
         for item in validation_set(config, args)
     ]
 
