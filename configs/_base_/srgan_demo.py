@@ -7,7 +7,7 @@ model = dict(
     discriminator=dict(mid_channels=8),
     num_samples=8,
     eval_num_samples=16,
-    gen_updates_per_disc=1,
+    gen_updates_per_disc=2,
 )
 
 data_root = 'data/demo_sr'
@@ -23,16 +23,16 @@ test_dataloader = dict(
 
 # Ten times the paper's rates, falling at the end, since there are minutes and not days
 optim_wrapper = dict(
-    generator=dict(optimizer=dict(lr=1e-3)), discriminator=dict(optimizer=dict(lr=2e-4))
+    generator=dict(optimizer=dict(lr=1e-3)), discriminator=dict(optimizer=dict(lr=4e-4))
 )
-train_cfg = dict(max_iters=1500, val_interval=1500)
+train_cfg = dict(max_iters=1000, val_interval=1000)
 decay = [
     dict(
         type='LinearLR',
         start_factor=1,
         end_factor=0.01,
-        begin=900,
-        end=1500,
+        begin=600,
+        end=1000,
         by_epoch=False,
     )
 ]

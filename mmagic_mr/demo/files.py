@@ -4,12 +4,18 @@ import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-FIRST_VAL = 10 ** 6  # number of the first validation scene
+FIRST_VAL = 10**6  # number of the first validation scene
 
 
-def write_set(root: str | Path, write: Callable[[Path, str, int], None],
-              kinds: Sequence[str] = ('',), *, num_train: int, num_val: int,
-              **settings) -> Path:
+def write_set(
+    root: str | Path,
+    write: Callable[[Path, str, int], None],
+    kinds: Sequence[str] = ('',),
+    *,
+    num_train: int,
+    num_val: int,
+    **settings,
+) -> Path:
     """Write ``root/train`` and ``root/val``, unless they are there already.
 
     ``root/scenes.json`` says what was written; where it asks for the same set, nothing

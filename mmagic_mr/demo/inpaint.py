@@ -57,13 +57,13 @@ class Inpainting(NamedTuple):
         """True in the hole, (H,W)."""
         top, left, height, width = self.hole
         mask = np.zeros(self.labels.shape[1:], dtype=bool)
-        mask[top:top + height, left:left + width] = True
+        mask[top : top + height, left : left + width] = True
         return mask
 
     def in_hole(self, pictures: np.ndarray) -> np.ndarray:
         """The hole's part of pictures, (..., H, W) to (..., height, width)."""
         top, left, height, width = self.hole
-        return pictures[..., top:top + height, left:left + width]
+        return pictures[..., top : top + height, left : left + width]
 
 
 def inpainting_scene(index: int, size: int = 32, seed: int = 0) -> Inpainting:
@@ -118,6 +118,7 @@ def _hole(index, size, seed):
 
 # Each within 7 to either side and 14 above the foot; x from the middle, y upwards.
 
+
 def _house(labels, x, y):
     labels[(np.abs(x) < 5.5) & (y > 0) & (y < 6)] = WALL
     labels[(y >= 6) & (np.abs(x) < 7 - 1.2 * (y - 6))] = ROOF
@@ -126,7 +127,7 @@ def _house(labels, x, y):
 
 def _tree(labels, x, y):
     labels[(np.abs(x) < 1) & (y > 0) & (y < 6)] = TREE
-    labels[x ** 2 + (y - 8.5) ** 2 < 5 ** 2] = TREE
+    labels[x**2 + (y - 8.5) ** 2 < 5**2] = TREE
 
 
 def _tower(labels, x, y):
@@ -170,8 +171,9 @@ def inpainting_truth(scene: Inpainting) -> Truth:
     return Truth.of_modes(scene.in_hole(inpainting_photos(scene)))
 
 
-def take_inpainting_photo(scene: Inpainting, thing: int,
-                          rng: np.random.Generator) -> np.ndarray:
+def take_inpainting_photo(
+    scene: Inpainting, thing: int, rng: np.random.Generator
+) -> np.ndarray:
     """One photo as a file holds it, camera noise and rounding included.
 
     Args:
@@ -198,12 +200,18 @@ def scene_of_file(path: str | Path) -> Inpainting:
     """
     path = Path(path)
     settings = json.loads((path.parents[2] / 'scenes.json').read_text())
-    return inpainting_scene(FIRST_VAL + int(path.stem), settings['size'],
-                            settings['seed'])
+    return inpainting_scene(
+        FIRST_VAL + int(path.stem), settings['size'], settings['seed']
+    )
 
 
-def write_inpaintings(root: str | Path, num_train: int = 4096, num_val: int = 64,
-                      size: int = 32, seed: int = 0) -> Path:
+def write_inpaintings(
+    root: str | Path,
+    num_train: int = 4096,
+    num_val: int = 64,
+    size: int = 32,
+    seed: int = 0,
+) -> Path:
     """Write the dataset: ``root/{train,val}/{gt,masks}/*.png`` and ``boxes.json``.
 
     In the form of the CelebA set. As ``write_pairs``: where the folder holds just this
@@ -219,6 +227,7 @@ def write_inpaintings(root: str | Path, num_train: int = 4096, num_val: int = 64
     Returns:
         ``root`` as a Path.
     """
+
     def write(folder, name, index):
         scene = inpainting_scene(index, size, seed)
         rng = np.random.default_rng([seed, index, 5])
@@ -227,10 +236,18 @@ def write_inpaintings(root: str | Path, num_train: int = 4096, num_val: int = 64
         Image.fromarray(scene.mask).save(folder / 'masks' / f'{name}.png')
 
     for split, first, count in ('train', 0, num_train), ('val', FIRST_VAL, num_val):
-        boxes = {f'{index:05d}': _hole(first + index, size, seed)
-                 for index in range(count)}
+        boxes = {
+            f'{index:05d}': _hole(first + index, size, seed) for index in range(count)
+        }
         folder = Path(root, split)
         folder.mkdir(parents=True, exist_ok=True)
         (folder / 'boxes.json').write_text(json.dumps(boxes))
-    return write_set(root, write, ('gt', 'masks'), num_train=num_train,
-                     num_val=num_val, size=size, seed=seed)
+    return write_set(
+        root,
+        write,
+        ('gt', 'masks'),
+        num_train=num_train,
+        num_val=num_val,
+        size=size,
+        seed=seed,
+    )

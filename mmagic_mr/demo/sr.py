@@ -27,10 +27,17 @@ CONTRAST = 0.15  # of a hatching, where the tone leaves room for it
 _y, _x = np.mgrid[:SCALE, :SCALE]
 # +1 or -1 by hatching and pixel: lines, two diagonals, checks. The sum over a tile is
 # 0, and no pixel has one value in all four, so that the variance is positive.
-HATCHINGS = np.stack([
-    np.where((phase + shift) % 4 < 2, 1.0, -1.0)
-    for phase, shift in (
-        (_y, 3), (_x + _y, 3), (_x - _y, 1), (2 * (_x // 2 + _y // 2), 3))])
+HATCHINGS = np.stack(
+    [
+        np.where((phase + shift) % 4 < 2, 1.0, -1.0)
+        for phase, shift in (
+            (_y, 3),
+            (_x + _y, 3),
+            (_x - _y, 1),
+            (2 * (_x // 2 + _y // 2), 3),
+        )
+    ]
+)
 
 
 def small_picture(index: int, size: int = 8, seed: int = 0) -> np.ndarray:
@@ -50,7 +57,8 @@ def small_picture(index: int, size: int = 8, seed: int = 0) -> np.ndarray:
     """
     rng = np.random.default_rng([seed, index, 2])
     photo = look_photos(scene_labels(index, size * SCALE, seed))[
-        rng.integers(len(LOOKS))]
+        rng.integers(len(LOOKS))
+    ]
     return np.rint(down_sample(photo) * 255).astype(np.uint8).transpose(1, 2, 0)
 
 
@@ -62,8 +70,7 @@ def down_sample(pictures: np.ndarray) -> np.ndarray:
         True
     """
     *rest, height, width = pictures.shape
-    tiles = pictures.reshape(
-        *rest, height // SCALE, SCALE, width // SCALE, SCALE)
+    tiles = pictures.reshape(*rest, height // SCALE, SCALE, width // SCALE, SCALE)
     return tiles.mean((-3, -1))
 
 
@@ -86,9 +93,11 @@ def engravings(small: np.ndarray) -> np.ndarray:
     tone = small.transpose(2, 0, 1) / 255
     # Offsets of a tile's pixels from its middle, in tiles: their mean is 0
     offset = (np.arange(SCALE) + 0.5) / SCALE - 0.5
-    tiles = (tone[:, :, None, :, None]
-             + _slope(tone, 1)[:, :, None, :, None] * offset[:, None, None]
-             + _slope(tone, 2)[:, :, None, :, None] * offset)
+    tiles = (
+        tone[:, :, None, :, None]
+        + _slope(tone, 1)[:, :, None, :, None] * offset[:, None, None]
+        + _slope(tone, 2)[:, :, None, :, None] * offset
+    )
     room = np.minimum(tiles, 1 - tiles).min((2, 4), keepdims=True)
     amplitude = np.minimum(CONTRAST, 0.8 * room)
     modes = tiles + amplitude * HATCHINGS[:, None, None, :, None, :]
@@ -158,8 +167,13 @@ def tiles(pictures: np.ndarray) -> np.ndarray:
     return cut.reshape(-1, *rest, SCALE, SCALE)
 
 
-def write_engravings(root: str | Path, num_train: int = 4096, num_val: int = 64,
-                     size: int = 32, seed: int = 0) -> Path:
+def write_engravings(
+    root: str | Path,
+    num_train: int = 4096,
+    num_val: int = 64,
+    size: int = 32,
+    seed: int = 0,
+) -> Path:
     """Write the dataset: ``root/{train,val}/{gt,lq}/*.png``, large and small pictures.
 
     As ``write_pairs``: where the folder holds just this set already, nothing is done.
@@ -174,11 +188,19 @@ def write_engravings(root: str | Path, num_train: int = 4096, num_val: int = 64,
     Returns:
         ``root`` as a Path.
     """
+
     def write(folder, name, index):
         small = small_picture(index, size // SCALE, seed)
         large = engrave(small, np.random.default_rng([seed, index, 3]))
         Image.fromarray(small).save(folder / 'lq' / f'{name}.png')
         Image.fromarray(large).save(folder / 'gt' / f'{name}.png')
 
-    return write_set(root, write, ('gt', 'lq'), num_train=num_train, num_val=num_val,
-                     size=size, seed=seed)
+    return write_set(
+        root,
+        write,
+        ('gt', 'lq'),
+        num_train=num_train,
+        num_val=num_val,
+        size=size,
+        seed=seed,
+    )

@@ -55,19 +55,23 @@ class Task:
 
 def _photo_of_labels(path):
     pair = _read(path)
-    labels = scenes.read_labels(pair[:, pair.shape[1] // 2:])
+    labels = scenes.read_labels(pair[:, pair.shape[1] // 2 :])
     return Answer(
         [scenes.scene_truth(labels).bgr255()],
         lambda pictures: [pictures],
-        lambda rng: scenes.take_photo(labels, rng.integers(len(LOOKS)), rng))
+        lambda rng: scenes.take_photo(labels, rng.integers(len(LOOKS)), rng),
+    )
 
 
 def _large_of_small(path):
     small = _read(path)
     truth = sr.engraving_truth(small).bgr255()
     parts = [Truth(*part) for part in zip(*map(sr.tiles, truth), strict=True)]
-    return Answer(parts, lambda pictures: list(sr.tiles(pictures)),
-                  lambda rng: sr.engrave(small, rng))
+    return Answer(
+        parts,
+        lambda pictures: list(sr.tiles(pictures)),
+        lambda rng: sr.engrave(small, rng),
+    )
 
 
 def _content_of_hole(path):
@@ -76,7 +80,9 @@ def _content_of_hole(path):
         [inpaint.inpainting_truth(scene).bgr255()],
         lambda pictures: [scene.in_hole(pictures)],
         lambda rng: inpaint.take_inpainting_photo(
-            scene, rng.integers(len(inpaint.THINGS)), rng))
+            scene, rng.integers(len(inpaint.THINGS)), rng
+        ),
+    )
 
 
 def _read(path):
@@ -88,16 +94,21 @@ def _lr_psnr(samples, outputs):
     values = []
     for pictures, output in zip(samples, outputs, strict=True):
         error = sr.down_sample(pictures) - output.input.double().numpy()
-        values.append(10 * np.log10(255 ** 2 / (error ** 2).mean((1, 2, 3))))
+        values.append(10 * np.log10(255**2 / (error**2).mean((1, 2, 3))))
     return dict(lr_psnr=np.mean(values), worst_lr_psnr=np.min(values))
 
 
 def _outside(samples, outputs):
     """Largest difference between samples and inputs outside of the holes."""
-    return dict(outside=max(
-        np.abs((pictures - output.gt_img.double().numpy())
-               * (1 - output.mask.double().numpy())).max()
-        for pictures, output in zip(samples, outputs, strict=True)))
+    return dict(
+        outside=max(
+            np.abs(
+                (pictures - output.gt_img.double().numpy())
+                * (1 - output.mask.double().numpy())
+            ).max()
+            for pictures, output in zip(samples, outputs, strict=True)
+        )
+    )
 
 
 TASKS = {
