@@ -99,7 +99,7 @@ def test_around_the_hole_nothing_tells_what_is_in_it():
         assert scene.in_hole(same)[edge].all()
 
 
-def test_things_lie_far_apart_and_every_look_occurs():
+def test_posters_lie_far_apart_and_every_look_occurs():
     scenes = [inpaint.inpainting_scene(i) for i in range(60)]
     for scene in scenes:
         modes = inpaint.inpainting_truth(scene).modes

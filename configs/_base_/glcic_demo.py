@@ -16,7 +16,7 @@ model = dict(
         norm_cfg=dict(type='BN'),
         use_dropout=False,
     ),
-    # What stands in the hole is one thing of few: z where the decoder is coarsest, at
+    # The poster is one of few: z where the decoder is coarsest, at
     # 1x1 and 2x2, and much of it, since the shorter ways through the U-Net outweigh it
     noise=dict(
         _delete_=True,
@@ -32,15 +32,15 @@ model = dict(
     ),
     num_samples=8,
     eval_num_samples=16,
-    # The first 300 iterations without discriminator
-    train_cfg=dict(local_size=(16, 16), iter_tc=300, iter_td=300),
+    # The first 200 iterations without discriminator
+    train_cfg=dict(local_size=(16, 16), iter_tc=200, iter_td=200),
 )
 
-# What stands in a hole depends on it: training reads holes from files as well
+# The billboard stands in the hole: training reads holes from files as well
 pipeline = [
     dict(type='LoadImageFromFile', key='gt'),
     dict(type='LoadMask', mask_mode='file'),
-    dict(type='FillHole', color=(117, 124, 123)),
+    dict(type='FillHole', color=(134, 134, 131)),
     dict(type='PackInputs'),
 ]
 loader = dict(
@@ -73,28 +73,28 @@ optim_wrapper = dict(
     generator=dict(optimizer=dict(lr=1e-3, betas=(0.5, 0.9), amsgrad=False)),
     disc=dict(optimizer=dict(lr=1e-4)),
 )
-train_cfg = dict(max_iters=1000, val_interval=1000)
+train_cfg = dict(max_iters=800, val_interval=800)
 decay = [
     dict(
         type='LinearLR',
         start_factor=1,
         end_factor=0.01,
-        begin=600,
-        end=1000,
+        begin=500,
+        end=800,
         by_epoch=False,
     )
 ]
 param_scheduler = dict(generator=decay, disc=decay)
 default_hooks = dict(
-    checkpoint=dict(interval=500, max_keep_ckpts=1, save_param_scheduler=True)
+    checkpoint=dict(interval=400, max_keep_ckpts=1, save_param_scheduler=True)
 )
 custom_hooks = [
-    dict(type='CollageHook', interval=500),
+    dict(type='CollageHook', interval=400),
     dict(type='SampleCollapseHook', window=250),
 ]
 # Little noise here, and no floor is wanted under the variances
 predictor_hook = dict(
-    max_iters=600,
+    max_iters=400,
     val_interval=100,
     patience=8,
     nll=dict(min_noise=1e-3),

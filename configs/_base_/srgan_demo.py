@@ -25,28 +25,28 @@ test_dataloader = dict(
 optim_wrapper = dict(
     generator=dict(optimizer=dict(lr=1e-3)), discriminator=dict(optimizer=dict(lr=4e-4))
 )
-train_cfg = dict(max_iters=1000, val_interval=1000)
+train_cfg = dict(max_iters=800, val_interval=800)
 decay = [
     dict(
         type='LinearLR',
         start_factor=1,
         end_factor=0.01,
-        begin=600,
-        end=1000,
+        begin=500,
+        end=800,
         by_epoch=False,
     )
 ]
 param_scheduler = dict(_delete_=True, generator=decay, discriminator=decay)
 default_hooks = dict(
-    checkpoint=dict(interval=500, max_keep_ckpts=1, save_param_scheduler=True)
+    checkpoint=dict(interval=400, max_keep_ckpts=1, save_param_scheduler=True)
 )
 custom_hooks = [
-    dict(type='CollageHook', interval=500),
+    dict(type='CollageHook', interval=400),
     dict(type='SampleCollapseHook', window=250),
 ]
 # Little noise here, and no floor is wanted under the variances
 predictor_hook = dict(
-    max_iters=600,
+    max_iters=500,
     val_interval=100,
     patience=6,
     nll=dict(min_noise=1e-4),

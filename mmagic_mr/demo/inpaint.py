@@ -1,10 +1,10 @@
 """Scenes with a hole, whose content's distribution is known in closed form.
 
 Sky and ground meet at a straight horizon, in one of the four looks of the demo scenes;
-houses and trees stand about, none of them across the edge of the hole. In the hole, on
-the horizon, stands one of four things, a house, a tree, a tower or a tent, each as
-likely as the others. The picture around the hole x tells the look and the horizon, and
-nothing of what stands in it. With values in [0, 1], for the pixels of the hole,
+houses and trees stand about, none of them across the edge of the hole. In the hole
+stands a billboard with one of four posters, each as likely as the others. The picture
+around the hole, x, tells the look and the horizon, and nothing of the poster. With
+values in [0, 1], for the pixels of the hole,
 
     p(y | x) = 1/4 sum_m N(y; mu_m(x), s^2 I)
     E(y | x) = mean_m mu_m,    Var(y | x) = var_m mu_m + s^2 + (1/255)^2 / 12
@@ -23,12 +23,7 @@ from .files import FIRST_VAL, write_set
 from .scenes import (
     GROUND,
     LOOKS,
-    ROAD,
-    ROOF,
     SKY,
-    TREE,
-    WALL,
-    WINDOW,
     Truth,
     add_house,
     add_tree,
@@ -36,14 +31,18 @@ from .scenes import (
     look_photos,
 )
 
-THINGS = ('house', 'tree', 'tower', 'tent')
+POSTERS = ('disc', 'cross', 'stripes', 'triangle')
+# RGB of the posters' grounds and signs, and of the posts
+GROUNDS = np.array([(236, 236, 228), (24, 56, 150), (30, 28, 34), (240, 150, 30)]) / 255
+SIGNS = np.array([(206, 30, 44), (242, 206, 40), (238, 238, 238), (20, 104, 60)]) / 255
+POST = np.array((110, 78, 50)) / 255
 
 
 class Inpainting(NamedTuple):
     """A scene with a hole.
 
     Attributes:
-        labels: class numbers with each of the ``THINGS`` in the hole (4,H,W), uint8.
+        labels: class numbers of all but the billboard (H,W), uint8.
         look: index of ``scenes.LOOKS``.
         hole: top, left, height, width in pixels.
     """
@@ -56,7 +55,7 @@ class Inpainting(NamedTuple):
     def mask(self) -> np.ndarray:
         """True in the hole, (H,W)."""
         top, left, height, width = self.hole
-        mask = np.zeros(self.labels.shape[1:], dtype=bool)
+        mask = np.zeros(self.labels.shape, dtype=bool)
         mask[top : top + height, left : left + width] = True
         return mask
 
@@ -83,30 +82,26 @@ def inpainting_scene(index: int, size: int = 32, seed: int = 0) -> Inpainting:
     Example:
         >>> scene = inpainting_scene(0)
         >>> scene.labels.shape, int(scene.mask.sum())
-        ((4, 32, 32), 256)
+        ((32, 32), 256)
     """
     if size < 32 or size % 2:
         raise ValueError(f'size is {size}: these scenes need an even 32 or more')
     rng = np.random.default_rng([seed, index, 4])
-    hole = top, left, side, _ = _hole(index, size, seed)
+    hole = top, _, side, _ = _hole(index, size, seed)
     # Lengths from here on are in units of a 32-pixel scene.
     unit = size / 32
     y, x = (np.mgrid[:size, :size] + 0.5) / unit
     horizon = round(top + side * rng.uniform(0.55, 0.8)) / unit
     look = int(rng.integers(len(LOOKS)))
     background = np.where(y > horizon, GROUND, SKY).astype(np.uint8)
-    empty = Inpainting(background[None], look, hole)
+    mask = Inpainting(background, look, hole).mask
     for _ in range(2):
         labels = background.copy()
         (add_house if rng.random() < 0.5 else add_tree)(labels, x, y, horizon, rng)
         # Nothing may be cut by the edge of the hole, and show what is inside
-        if not (labels != background)[empty.mask].any():
+        if not (labels != background)[mask].any():
             background = labels
-    middle, foot = (left + side / 2) / unit, (top + 0.9 * side) / unit
-    labels = background[None].repeat(len(THINGS), 0)
-    for thing, draw in zip(labels, (_house, _tree, _tower, _tent), strict=True):
-        draw(thing, x - middle, foot - y)
-    return Inpainting(labels, look, hole)
+    return Inpainting(background, look, hole)
 
 
 def _hole(index, size, seed):
@@ -116,44 +111,40 @@ def _hole(index, size, seed):
     return int(top), int(left), side, side
 
 
-# Each within 7 to either side and 14 above the foot; x from the middle, y upwards.
-
-
-def _house(labels, x, y):
-    labels[(np.abs(x) < 5.5) & (y > 0) & (y < 6)] = WALL
-    labels[(y >= 6) & (np.abs(x) < 7 - 1.2 * (y - 6))] = ROOF
-    labels[(np.abs(np.abs(x) - 2.5) < 1) & (np.abs(y - 3.5) < 1.1)] = WINDOW
-
-
-def _tree(labels, x, y):
-    labels[(np.abs(x) < 1) & (y > 0) & (y < 6)] = TREE
-    labels[x**2 + (y - 8.5) ** 2 < 5**2] = TREE
-
-
-def _tower(labels, x, y):
-    labels[(np.abs(x) < 2.5) & (y > 0) & (y < 12)] = ROAD
-    labels[(np.abs(x) < 3.5) & (y > 10.5) & (y < 13)] = WINDOW
-
-
-def _tent(labels, x, y):
-    labels[(y > 0) & (np.abs(x) < 7 * (1 - y / 9))] = ROOF
-    labels[(y > 0) & (np.abs(x) < 2 * (1 - y / 6))] = WALL
-
-
 def inpainting_photos(scene: Inpainting) -> np.ndarray:
-    """The noise-free photo with each thing in the hole.
+    """The noise-free photo with each poster in the hole.
 
     Returns:
-        Pictures (4,3,H,W), RGB in [0, 1], in the order of ``THINGS``; they are one
+        Pictures (4,3,H,W), RGB in [0, 1], in the order of ``POSTERS``; they are one
         outside the hole.
 
     Example:
         >>> scene = inpainting_scene(0)
-        >>> house, tree, tower, tent = inpainting_photos(scene)
-        >>> bool((house == tree)[:, ~scene.mask].all())
+        >>> disc, cross, stripes, triangle = inpainting_photos(scene)
+        >>> bool((disc == cross)[:, ~scene.mask].all())
         True
     """
-    return np.stack([look_photos(labels)[scene.look] for labels in scene.labels])
+    photo = look_photos(scene.labels)[scene.look]
+    top, left, _, side = scene.hole
+    # From the middle, and upwards from the foot, in sixteenths of the hole's side
+    y, x = (np.mgrid[: photo.shape[1], : photo.shape[2]] + 0.5) * (16 / side)
+    x = x - (left * 16 / side + 8)
+    y = top * 16 / side + 14.5 - y
+    board = (np.abs(x) < 7) & (y > 2) & (y < 13.5)
+    posts = (np.abs(np.abs(x) - 5) < 1) & (y > 0) & (y <= 2)
+    signs = np.stack(
+        [
+            x**2 + (y - 7.75) ** 2 < 4**2,
+            (np.abs(x + 2) < 1.1) | (np.abs(y - 7.75) < 1.1),
+            np.floor(y / 2) % 2 == 1,
+            (y > 3.5) & (np.abs(x) < 0.7 * (12 - y)),
+        ]
+    )
+    posters = np.where(
+        signs[:, None], SIGNS[:, :, None, None], GROUNDS[:, :, None, None]
+    )
+    photo = np.where(posts, POST[:, None, None], photo)
+    return np.where(board, posters, photo)
 
 
 def inpainting_truth(scene: Inpainting) -> Truth:
@@ -172,13 +163,13 @@ def inpainting_truth(scene: Inpainting) -> Truth:
 
 
 def take_inpainting_photo(
-    scene: Inpainting, thing: int, rng: np.random.Generator
+    scene: Inpainting, poster: int, rng: np.random.Generator
 ) -> np.ndarray:
     """One photo as a file holds it, camera noise and rounding included.
 
     Args:
         scene: the scene.
-        thing: 0..3, an index of ``THINGS``.
+        poster: 0..3, an index of ``POSTERS``.
         rng: source of the camera noise.
 
     Returns:
@@ -189,7 +180,7 @@ def take_inpainting_photo(
         >>> take_inpainting_photo(inpainting_scene(0), 2, rng).shape
         (32, 32, 3)
     """
-    return camera(inpainting_photos(scene)[thing], rng)
+    return camera(inpainting_photos(scene)[poster], rng)
 
 
 def scene_of_file(path: str | Path) -> Inpainting:
@@ -231,7 +222,7 @@ def write_inpaintings(
     def write(folder, name, index):
         scene = inpainting_scene(index, size, seed)
         rng = np.random.default_rng([seed, index, 5])
-        photo = take_inpainting_photo(scene, rng.integers(len(THINGS)), rng)
+        photo = take_inpainting_photo(scene, rng.integers(len(POSTERS)), rng)
         Image.fromarray(photo).save(folder / 'gt' / f'{name}.png')
         Image.fromarray(scene.mask).save(folder / 'masks' / f'{name}.png')
 
@@ -250,4 +241,5 @@ def write_inpaintings(
         num_val=num_val,
         size=size,
         seed=seed,
+        version=2,
     )

@@ -80,7 +80,7 @@ def _content_of_hole(path):
         [inpaint.inpainting_truth(scene).bgr255()],
         lambda pictures: [scene.in_hole(pictures)],
         lambda rng: inpaint.take_inpainting_photo(
-            scene, rng.integers(len(inpaint.THINGS)), rng
+            scene, rng.integers(len(inpaint.POSTERS)), rng
         ),
     )
 
