@@ -31,6 +31,8 @@ def test_noise_around_a_mode_is_small_unclipped_and_as_stated():
         rest = photos.transpose(0, 3, 1, 2) / 255 - modes[look]
         stated = scenes.CAMERA_NOISE**2 + (1 / 255) ** 2 / 12
         assert rest.var() == pytest.approx(stated, rel=0.02)
+        in_truth = scenes.scene_truth(labels).var - modes.var(0)
+        assert in_truth == pytest.approx(rest.var(), rel=0.02)
         assert abs(rest.mean()) < 1e-4
     for index in range(200):
         modes = scenes.look_photos(scenes.scene_labels(index)) * 255
