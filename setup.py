@@ -25,7 +25,6 @@ REQUIREMENTS = [
     'pyyaml',
     'safetensors',
     'scipy<1.18',  # MMagic's FID calls sqrtm(disp=...), gone in 1.18
-    'scoringrules',
     'tensorboard',
     'torch-fidelity',
     'tqdm',
@@ -94,7 +93,7 @@ setup(
     include_package_data=True,
     python_requires='>=3.10',
     install_requires=REQUIREMENTS,
-    extras_require={'dev': ['pytest', 'ruff', 'selenium']},
+    extras_require={'dev': ['pytest', 'ruff', 'scoringrules', 'selenium']},
     cmdclass={'build_py': BuildWithMim},
     zip_safe=False,
 )

@@ -13,6 +13,8 @@ model = dict(
 )
 
 data_root = 'data/demo'
+# What tools/test.py compares the moments with
+truth = 'mmagic_mr.demo.scenes:truth_of_pair'
 loader = dict(
     num_workers=0, persistent_workers=False, dataset=dict(data_root=data_root)
 )
