@@ -73,28 +73,28 @@ optim_wrapper = dict(
     generator=dict(optimizer=dict(lr=1e-3, betas=(0.5, 0.9), amsgrad=False)),
     disc=dict(optimizer=dict(lr=1e-4)),
 )
-train_cfg = dict(max_iters=800, val_interval=800)
+train_cfg = dict(max_iters=1000, val_interval=1000)
 decay = [
     dict(
         type='LinearLR',
         start_factor=1,
         end_factor=0.01,
-        begin=500,
-        end=800,
+        begin=700,
+        end=1000,
         by_epoch=False,
     )
 ]
 param_scheduler = dict(generator=decay, disc=decay)
 default_hooks = dict(
-    checkpoint=dict(interval=400, max_keep_ckpts=1, save_param_scheduler=True)
+    checkpoint=dict(interval=500, max_keep_ckpts=1, save_param_scheduler=True)
 )
 custom_hooks = [
-    dict(type='CollageHook', interval=400),
+    dict(type='CollageHook', interval=500),
     dict(type='SampleCollapseHook', window=250),
 ]
 # Little noise here, and no floor is wanted under the variances
 predictor_hook = dict(
-    max_iters=400,
+    max_iters=800,
     val_interval=100,
     patience=8,
     nll=dict(min_noise=1e-3),
