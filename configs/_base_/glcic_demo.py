@@ -71,7 +71,7 @@ test_dataloader = dict(
 # (and no AMSGrad: the first gradients, of a grey hole, would brake z for good)
 optim_wrapper = dict(
     generator=dict(optimizer=dict(lr=1e-3, betas=(0.5, 0.9), amsgrad=False)),
-    disc=dict(optimizer=dict(lr=1e-4)),
+    disc=dict(optimizer=dict(lr=5e-5)),
 )
 train_cfg = dict(max_iters=1000, val_interval=1000)
 decay = [
@@ -94,7 +94,7 @@ custom_hooks = [
 ]
 # Little noise here, and no floor is wanted under the variances
 predictor_hook = dict(
-    max_iters=800,
+    max_iters=600,
     val_interval=100,
     patience=8,
     nll=dict(min_noise=1e-3),

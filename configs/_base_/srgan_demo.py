@@ -46,7 +46,7 @@ custom_hooks = [
 ]
 # Little noise here, and no floor is wanted under the variances
 predictor_hook = dict(
-    max_iters=500,
+    max_iters=800,
     val_interval=100,
     patience=6,
     nll=dict(min_noise=1e-4),

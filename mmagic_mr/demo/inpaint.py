@@ -66,7 +66,7 @@ class Inpainting(NamedTuple):
 
 
 def inpainting_scene(index: int, size: int = 32, seed: int = 0) -> Inpainting:
-    """Draw scene number ``index``; the hole is half as wide as the picture.
+    """Draw scene number ``index``; the hole is the middle of it, half as wide.
 
     Args:
         index: number of the scene; with ``seed`` it fixes the scene.
@@ -87,7 +87,9 @@ def inpainting_scene(index: int, size: int = 32, seed: int = 0) -> Inpainting:
     if size < 32 or size % 2:
         raise ValueError(f'size is {size}: these scenes need an even 32 or more')
     rng = np.random.default_rng([seed, index, 4])
-    hole = top, _, side, _ = _hole(index, size, seed)
+    side = size // 2
+    top = side // 2
+    hole = (top, top, side, side)
     # Lengths from here on are in units of a 32-pixel scene.
     unit = size / 32
     y, x = (np.mgrid[:size, :size] + 0.5) / unit
@@ -102,13 +104,6 @@ def inpainting_scene(index: int, size: int = 32, seed: int = 0) -> Inpainting:
         if not (labels != background)[mask].any():
             background = labels
     return Inpainting(background, look, hole)
-
-
-def _hole(index, size, seed):
-    rng = np.random.default_rng([seed, index, 6])
-    side, margin = size // 2, size // 16
-    top, left = rng.integers(margin, size - side - margin, size=2)
-    return int(top), int(left), side, side
 
 
 def inpainting_photos(scene: Inpainting) -> np.ndarray:
@@ -226,10 +221,9 @@ def write_inpaintings(
         Image.fromarray(photo).save(folder / 'gt' / f'{name}.png')
         Image.fromarray(scene.mask).save(folder / 'masks' / f'{name}.png')
 
-    for split, first, count in ('train', 0, num_train), ('val', FIRST_VAL, num_val):
-        boxes = {
-            f'{index:05d}': _hole(first + index, size, seed) for index in range(count)
-        }
+    for split, count in ('train', num_train), ('val', num_val):
+        hole = inpainting_scene(0, size, seed).hole
+        boxes = {f'{index:05d}': hole for index in range(count)}
         folder = Path(root, split)
         folder.mkdir(parents=True, exist_ok=True)
         (folder / 'boxes.json').write_text(json.dumps(boxes))
@@ -241,5 +235,5 @@ def write_inpaintings(
         num_val=num_val,
         size=size,
         seed=seed,
-        version=2,
+        version=3,
     )
