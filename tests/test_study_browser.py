@@ -133,7 +133,9 @@ class Person:
         assert len(seen) == 1, f'one image once, not {seen}'
         answer = self.decide(seen[0]['kind'])
         self.press(self, answer)
-        self.wait_for('sending', 'feedback', 'loading', 'fixation', 'ready', 'done')
+        self.wait_for(
+            'sending', 'feedback', 'loading', 'fixation', 'ready', 'break', 'done'
+        )
         self.log.append((seen[0]['kind'], answer, seen[0]['ms']))
 
     def run(self, images=None):
