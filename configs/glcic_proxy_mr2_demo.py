@@ -3,8 +3,8 @@ _base_ = './_base_/glcic_demo.py'
 
 model = dict(
     gen_batch_size=4,
-    # Variances are small here (0.06), and of the 'paper' estimator's hidden penalty,
-    # the variance / K, they would not be left
+    # The 'paper' estimator's hidden penalty, the variance / K, is large beside the
+    # squares of variances as small as these (0.25)
     mr_loss=dict(
         type='ProxyMRLoss',
         distribution='gaussian',

@@ -16,8 +16,8 @@ model = dict(
         norm_cfg=dict(type='BN'),
         use_dropout=False,
     ),
-    # The poster is one of few: z where the decoder is coarsest, at
-    # 1x1 and 2x2, and much of it, since the shorter ways through the U-Net outweigh it
+    # The poster is one of few: z where the decoder is coarsest, at 1x1 and 2x2, and
+    # much of it, since the shorter ways through the U-Net outweigh it
     noise=dict(
         _delete_=True,
         sites={
