@@ -1,7 +1,8 @@
-"""Pictures of many samples per input, in the rows of the paper's Figure 6.
+"""Pictures of many samples per input, laid out as in the paper.
 
 input | ground truth | predicted mean | sample mean | predicted variance |
-sample variance | samples ...
+sample variance, and the samples: to the right of these (Figure 6), or below them
+(Figures 7 to 10).
 """
 
 from collections.abc import Mapping, Sequence
@@ -31,8 +32,9 @@ def collage(
     cell: int = 96,
     input_key: str | None = None,
     target_key: str | None = None,
+    samples_below: bool = False,
 ) -> np.ndarray:
-    """Draw one row per input, and one named group of rows per method.
+    """Draw one row or block per input, and one named group of these per method.
 
     Args:
         groups: method name -> data samples as ``test_step`` returns them: ``samples``
@@ -44,6 +46,8 @@ def collage(
             factor, pixel by pixel.
         input_key: field of the input; None: found by ``picture_keys``.
         target_key: field of the ground truth; None: likewise.
+        samples_below: False: an input is one row, the samples at its end. True: it is a
+            block six pictures wide, the samples in the rows below the first.
 
     Returns:
         RGB picture (H,W,3), uint8.
@@ -70,44 +74,43 @@ def collage(
     factor = max(1, -(-cell // max(side)))
     height, width = side[0] * factor, side[1] * factor
 
-    columns = max(len(row) for group in rows.values() for row in group)
+    widest = max(len(row) for group in rows.values() for row in group)
+    columns = len(HEADINGS) if samples_below else widest
     headings = [*HEADINGS, *(f'sample {k + 1}' for k in range(columns - len(HEADINGS)))]
+    # From top to bottom: a title, a list of headings, or a list of pictures
+    lines = [] if samples_below else [headings]
+    for name, group in rows.items():
+        lines += [name] if name else []
+        for row in group:
+            lines += [headings] if samples_below else []
+            lines += [row[k : k + columns] for k in range(0, len(row), columns)]
+
     text = _Text(max(9, min(15, width // 8)))
-    line = text.height + 2 * GAP
-    tall = sum(
-        len(group) * (height + GAP) + (line if name else 0)
-        for name, group in rows.items()
-    )
+    text_height = text.height + 2 * GAP
+    tall = sum(text_height if _is_text(line) else height + GAP for line in lines)
     canvas = Image.new(
-        'RGB', (GAP + columns * (width + GAP), 2 * line + tall), BACKGROUND
+        'RGB', (GAP + columns * (width + GAP), tall + text_height), BACKGROUND
     )
     text.draw_on(canvas)
-
-    def left(column):
-        return GAP + column * (width + GAP)
-
-    for column, heading in enumerate(headings):
-        text.write(heading, left(column) + width // 2, line // 2, width)
-    top = line
-    for name, group in rows.items():
-        if name:
-            text.write(name, GAP, top + line // 2, anchor='lm')
-            top += line
-        for row in group:
+    top = 0
+    for line in lines:
+        middle = top + text_height // 2
+        if isinstance(line, str):
+            text.write(line, GAP, middle, anchor='lm')
+        else:
             for column in range(columns):
-                picture = row[column] if column < len(row) else None
-                box = (left(column), top, left(column) + width - 1, top + height - 1)
-                if picture is None:
+                content = line[column] if column < len(line) else None
+                left = GAP + column * (width + GAP)
+                if _is_text(line):
+                    text.write(content, left + width // 2, middle, width)
+                elif content is None:
+                    box = (left, top, left + width - 1, top + height - 1)
                     text.pen.rectangle(box, fill=EMPTY)
                 else:
-                    canvas.paste(
-                        Image.fromarray(picture).resize(
-                            (width, height), Image.Resampling.NEAREST
-                        ),
-                        box[:2],
-                    )
-            top += height + GAP
-    _legend(canvas, text, top, line)
+                    enlarged = _enlarged(content, (height, width))
+                    canvas.paste(Image.fromarray(enlarged), (left, top))
+        top += text_height if _is_text(line) else height + GAP
+    _legend(canvas, text, top, text_height)
     return np.asarray(canvas)
 
 
@@ -191,6 +194,11 @@ def _row(sample, num_samples, input_key, target_key):
     return pictures + samples
 
 
+def _is_text(line):
+    """Whether a line of a collage is a title or headings, and not pictures."""
+    return isinstance(line, str) or isinstance(line[0], str)
+
+
 def _picture(value, is_variance=False):
     """BGR tensor or array (C,H,W), 0..255, to an RGB picture; a variance to colours."""
     if value is None:
@@ -207,7 +215,7 @@ def _picture(value, is_variance=False):
 
 
 def _enlarged(picture, size):
-    """A low-resolution input at the size of the output."""
+    """A picture pixel by pixel at another size (H, W); None stays."""
     if picture is None or picture.shape[:2] == size:
         return picture
     return np.asarray(

@@ -82,6 +82,20 @@ def test_pictures_stand_in_the_order_of_figure_6():
     assert both[1][5:] == both[0][5:]
 
 
+def test_samples_below_stand_in_rows_of_six_as_in_figures_7_to_10():
+    picture = collage({'proxy': [a_sample(8)] * 2}, cell=16, samples_below=True)
+    assert picture.shape[1] == GAP + len(HEADINGS) * (16 + GAP)
+    left = (picture[:, GAP + 2] == (30, 20, 10)).all(-1)  # the inputs' colour
+    tops = np.flatnonzero(left & ~np.roll(left, 1))
+    assert len(tops) == 2
+    for top in tops:
+        first, *below = cells(picture, 3, 6, 16, top)
+        assert first[:2] == [(30, 20, 10), (60, 50, 40)]
+        assert first[3] == (90, 80, 70)
+        assert below[0] == [(k + 2, k + 1, k) for k in range(6)]
+        assert below[1] == [(8, 7, 6), (9, 8, 7)] + [(235, 235, 235)] * 4
+
+
 def test_data_elements_arrays_and_tensors_draw_alike():
     fields = a_sample()
     element = BaseDataElement(**fields)

@@ -73,7 +73,10 @@ def test_settings(name):
     assert cfg.default_hooks.checkpoint.get('save_best') is None
     assert cfg.get('work_dir') is None
     assert cfg.model.get('perceptual_loss') is None
-    hooks = [hook.type for hook in cfg.custom_hooks]
+    hooks = {hook.type: hook for hook in cfg.custom_hooks}
+    # Every validation sample is in the picture, below the six others
+    assert hooks['CollageHook'].num_samples == cfg.model.eval_num_samples
+    assert hooks['CollageHook'].samples_below
     if name not in TABLE:
         assert cfg.model.mr_loss is None
         assert cfg.model.num_samples == 1

@@ -134,6 +134,14 @@ def test_collages_are_written_at_the_interval_and_at_the_end(tmp_path):
     assert {(20,) * 3, (40,) * 3, (60,) * 3} <= greys  # the first three inputs
 
 
+def test_samples_stand_below_on_demand(tmp_path):
+    options = dict(interval=5, num_inputs=2, num_samples=3, samples_below=True)
+    run(tmp_path, [CollageHook(**options)], iters=5)
+    width, height = Image.open(tmp_path / 'vis' / 'collage_000005.png').size
+    assert width == 4 + 6 * (96 + 4)
+    assert height > 4 * (96 + 4)  # two inputs, two rows each
+
+
 def test_drawing_disturbs_neither_training_nor_modes(tmp_path):
     plain = run(tmp_path / 'plain', []).model
     states = torch.get_rng_state(), np.random.rand(), random.random()  # noqa: NPY002

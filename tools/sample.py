@@ -100,7 +100,11 @@ def main():
         for k, picture in enumerate(inference.to_rgb(output.samples)):
             save_picture(picture, Path(args.out, name, f'{k:03d}.png'))
         picture = collage(
-            {'': [output]}, args.num_samples, 96, model.input_field, model.target_field
+            {'': [output]},
+            args.num_samples,
+            input_key=model.input_field,
+            target_key=model.target_field,
+            samples_below=True,
         )
         save_picture(picture, Path(args.out, f'{name}.png'))
     print(f'{len(paths)} x {args.num_samples} samples and collages: {args.out}')

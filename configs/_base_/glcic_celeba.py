@@ -41,7 +41,11 @@ optim_wrapper = dict(generator=_base_.mr_optim_wrapper, disc=_base_.mr_optim_wra
 default_hooks = _base_.mr_default_hooks
 visualizer = dict(_delete_=True, **_base_.mr_visualizer)
 vis_backends = _base_.mr_visualizer.vis_backends
-custom_hooks = _base_.mr_custom_hooks
+# Samples below the other pictures, as in the paper's Figures 7 to 10
+custom_hooks = [
+    dict(_base_.mr_collage, num_samples=12, samples_below=True),
+    *_base_.mr_custom_hooks[1:],
+]
 # The authors' code, in squared units of [0, 1]
 predictor_hook = dict(nll=dict(min_noise=0.01))
 

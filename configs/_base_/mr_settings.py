@@ -28,10 +28,8 @@ mr_visualizer = dict(
     type='Visualizer',
     vis_backends=[dict(type='VisBackend'), dict(type='TensorboardVisBackend')],
 )
-mr_custom_hooks = [
-    dict(type='CollageHook', interval=1000),
-    dict(type='SampleCollapseHook'),
-]
+mr_collage = dict(type='CollageHook', interval=1000)
+mr_custom_hooks = [mr_collage, dict(type='SampleCollapseHook')]
 
 # For proxy losses only, whose configs put it first in custom_hooks (so that
 # --cfg-options reaches it as custom_hooks.0). The paper trains P until it overfits: the

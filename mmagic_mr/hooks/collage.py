@@ -18,7 +18,7 @@ from .rng import preserved_rng
 class CollageHook(Hook):
     """Draw the first validation inputs and their samples every ``interval`` iterations.
 
-    The rows are those of the paper's Figure 6. The picture goes to the visualiser's
+    The layout is that of the paper's figures. The picture goes to the visualiser's
     backends (TensorBoard, ...) and to ``<work dir>/vis/collage_<iteration>.png``.
     Inputs and noise are the same each time, so that the pictures can be compared, and
     neither the random state nor the mode of any module is other than before. In
@@ -26,10 +26,12 @@ class CollageHook(Hook):
 
     Args:
         interval: iterations between two pictures; the last iteration draws too.
-        num_inputs: rows, the first that many inputs of the validation set.
-        num_samples: samples shown in a row.
+        num_inputs: the first that many inputs of the validation set are drawn.
+        num_samples: samples shown of each.
         input_key: field of the input; None: found by its name.
         target_key: field of the ground truth; None: likewise.
+        samples_below: the samples in rows below an input's other pictures, as in the
+            paper's Figures 7 to 10, and not to the right of them, as in Figure 6.
 
     Example:
         >>> hook = CollageHook(interval=1000, num_inputs=2)
@@ -47,12 +49,15 @@ class CollageHook(Hook):
         num_samples: int = 8,
         input_key: str | None = None,
         target_key: str | None = None,
+        samples_below: bool = False,
     ) -> None:
         if interval < 1:
             raise ValueError(f'interval is {interval}: it counts iterations, 1 or more')
         self.interval = interval
         self.num_inputs, self.num_samples = num_inputs, num_samples
-        self.keys = dict(input_key=input_key, target_key=target_key)
+        self.options = dict(
+            input_key=input_key, target_key=target_key, samples_below=samples_below
+        )
 
     @master_only
     def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
@@ -69,7 +74,7 @@ class CollageHook(Hook):
             # For what a pipeline draws; a model's noise depends on the file's name.
             set_random_seed(0)
             samples = model.test_step(self._inputs(runner))
-        picture = collage({'': samples}, self.num_samples, **self.keys)
+        picture = collage({'': samples}, self.num_samples, **self.options)
         iteration = runner.iter + 1
         runner.visualizer.add_image('collage', picture, step=iteration)
         save_picture(
