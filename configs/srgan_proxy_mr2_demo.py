@@ -9,7 +9,7 @@ model = dict(
         type='ProxyMRLoss',
         distribution='gaussian',
         order=2,
-        loss_weight=300.0,
+        loss_weight=50.0,
         estimator='unbiased',
     ),
     predictor=dict(type='MomentPredictor'),

@@ -98,12 +98,15 @@ def test_inputs_are_whitened_by_the_scenes_own_statistics():
 
 
 @pytest.mark.slow
-def test_short_demo_ends_with_table_and_picture(tmp_path):
+@pytest.mark.parametrize('name', ['pix2pix', 'sr', 'inpaint'])
+def test_short_demo_ends_with_table_and_picture(demo, name, tmp_path):
     done = subprocess.run(
         [
             sys.executable,
             'tools/demo.py',
             '--short',
+            '--task',
+            name,
             '--seed',
             '1',
             '--out',
@@ -123,11 +126,17 @@ def test_short_demo_ends_with_table_and_picture(tmp_path):
     result = json.loads((tmp_path / 'out' / 'demo.json').read_text())
     assert result['seed'] == 1
     table = result['table']
-    assert set(table) == {'perfect sampler', 'GAN + L1', 'GAN + proxy MR2'}
+    task = demo.TASKS[name]
+    assert set(table) == {'perfect sampler', *task.methods}
+    baseline, proxy = (table[method] for method in task.methods)
     assert table['perfect sampler']['std_ratio'] == pytest.approx(1, abs=0.05)
     assert table['perfect sampler']['modes'] > 0.97
-    assert 'pred_mean_error' in table['GAN + proxy MR2']
-    assert 'pred_mean_error' not in table['GAN + L1']
+    assert 'pred_mean_error' in proxy
+    assert 'pred_mean_error' not in baseline
+    for row in baseline, proxy:
+        assert set(task.check_columns) <= set(row)
+        # Outside the hole nothing changes, however little was trained
+        assert row.get('outside', 0) == 0
     assert (tmp_path / 'out' / 'demo.md').read_text() in done.stdout
     # Two groups of four rows, six pictures and eight samples in each.
     width, height = Image.open(tmp_path / 'out' / 'demo.png').size

@@ -67,26 +67,26 @@ test_dataloader = dict(
     ),
 )
 
-# Ten times the paper's rates, falling at the end, since there are minutes and not days
+# G at ten times the paper's rate, falling at the end: there are minutes and not days
 # (and no AMSGrad: the first gradients, of a grey hole, would brake z for good)
 optim_wrapper = dict(
     generator=dict(optimizer=dict(lr=1e-3, betas=(0.5, 0.9), amsgrad=False)),
-    disc=dict(optimizer=dict(lr=5e-5)),
+    disc=dict(optimizer=dict(lr=1e-4)),
 )
-train_cfg = dict(max_iters=1000, val_interval=1000)
+train_cfg = dict(max_iters=3000, val_interval=3000)
 decay = [
     dict(
         type='LinearLR',
         start_factor=1,
         end_factor=0.01,
-        begin=700,
-        end=1000,
+        begin=1800,
+        end=3000,
         by_epoch=False,
     )
 ]
 param_scheduler = dict(generator=decay, disc=decay)
 default_hooks = dict(
-    checkpoint=dict(interval=500, max_keep_ckpts=1, save_param_scheduler=True)
+    checkpoint=dict(interval=1000, max_keep_ckpts=1, save_param_scheduler=True)
 )
 custom_hooks = [
     dict(type='CollageHook', interval=500),

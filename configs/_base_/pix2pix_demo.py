@@ -22,7 +22,7 @@ train_dataloader = loader
 val_dataloader = dict(loader, batch_size=64)
 test_dataloader = val_dataloader
 
-# Ten times the paper's rates, falling at the end, since there are minutes and not days
+# G at ten times the paper's rate, falling at the end: there are minutes and not days
 optim_wrapper = dict(
     generators=dict(optimizer=dict(lr=1e-3)),
     discriminators=dict(optimizer=dict(lr=2e-4)),

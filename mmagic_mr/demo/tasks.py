@@ -140,8 +140,8 @@ TASKS = {
         path_key='img_path',
         answer=_large_of_small,
         expected={
-            'GAN + L2': dict(std_ratio=(0, 0.15)),
-            'GAN + proxy MR2': dict(std_ratio=(0.5, 1.5)),
+            'GAN + L2': dict(std_ratio=(0, 0.15), modes=(0, 0.4)),
+            'GAN + proxy MR2': dict(std_ratio=(0.5, 1.5), modes=(0.8, 1)),
         },
         scored='pictures, each of their tiles on its own',
         checks=_lr_psnr,
@@ -156,8 +156,8 @@ TASKS = {
         path_key='gt_path',
         answer=_content_of_hole,
         expected={
-            'GAN + L2': dict(std_ratio=(0, 0.15)),
-            'GAN + proxy MR2': dict(std_ratio=(0.5, 1.5)),
+            'GAN + L2': dict(std_ratio=(0, 0.15), modes=(0, 0.4)),
+            'GAN + proxy MR2': dict(std_ratio=(0.5, 1.5), modes=(0.8, 1)),
         },
         scored='pictures, inside the hole',
         per_pixel=False,
