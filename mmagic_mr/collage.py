@@ -98,8 +98,7 @@ def collage(
         if isinstance(line, str):
             text.write(line, GAP, middle, anchor='lm')
         else:
-            for column in range(columns):
-                content = line[column] if column < len(line) else None
+            for column, content in enumerate(line):
                 left = GAP + column * (width + GAP)
                 if _is_text(line):
                     text.write(content, left + width // 2, middle, width)

@@ -93,7 +93,7 @@ def test_samples_below_stand_in_rows_of_six_as_in_figures_7_to_10():
         assert first[:2] == [(30, 20, 10), (60, 50, 40)]
         assert first[3] == (90, 80, 70)
         assert below[0] == [(k + 2, k + 1, k) for k in range(6)]
-        assert below[1] == [(8, 7, 6), (9, 8, 7)] + [(235, 235, 235)] * 4
+        assert below[1] == [(8, 7, 6), (9, 8, 7)] + [(255, 255, 255)] * 4
 
 
 def test_data_elements_arrays_and_tensors_draw_alike():
