@@ -70,7 +70,7 @@ def collage(
     first = next((row for group in rows.values() for row in group), None)
     if first is None:
         raise ValueError('no data samples to draw: every group is empty')
-    side = next(p for p in first if p is not None).shape[:2]
+    side = first[-1].shape[:2]  # of a sample
     factor = max(1, -(-cell // max(side)))
     height, width = side[0] * factor, side[1] * factor
 
@@ -106,8 +106,11 @@ def collage(
                     box = (left, top, left + width - 1, top + height - 1)
                     text.pen.rectangle(box, fill=EMPTY)
                 else:
-                    enlarged = _enlarged(content, (height, width))
-                    canvas.paste(Image.fromarray(enlarged), (left, top))
+                    # A low-resolution input becomes as large as a sample
+                    enlarged = Image.fromarray(content).resize(
+                        (width, height), Image.Resampling.NEAREST
+                    )
+                    canvas.paste(enlarged, (left, top))
         top += text_height if _is_text(line) else height + GAP
     _legend(canvas, text, top, text_height)
     return np.asarray(canvas)
@@ -189,7 +192,6 @@ def _row(sample, num_samples, input_key, target_key):
         _picture(sample.get(names[field]), field.endswith('_var')) for field in FIELDS
     ]
     samples = [_picture(s) for s in sample.get('samples')[:num_samples]]
-    pictures[0] = _enlarged(pictures[0], samples[0].shape[:2])
     return pictures + samples
 
 
@@ -211,15 +213,6 @@ def _picture(value, is_variance=False):
         value = value.repeat(3, axis=0)
     rgb = value[::-1].transpose(1, 2, 0)
     return np.ascontiguousarray(np.rint(rgb).clip(0, 255).astype(np.uint8))
-
-
-def _enlarged(picture, size):
-    """A picture pixel by pixel at another size (H, W); None stays."""
-    if picture is None or picture.shape[:2] == size:
-        return picture
-    return np.asarray(
-        Image.fromarray(picture).resize(size[::-1], Image.Resampling.NEAREST)
-    )
 
 
 def _legend(canvas, text, top, line):

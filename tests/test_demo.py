@@ -62,6 +62,23 @@ def test_a_number_out_of_bounds_is_missed(demo, task, table, name, column, value
     assert line.startswith(f'{name}: {demo.COLUMNS[column]} is {value:.3f}')
 
 
+@pytest.mark.parametrize('name', ['pix2pix', 'sr', 'inpaint'])
+def test_in_every_demo_a_collapsed_proxy_and_a_diverse_baseline_are_missed(demo, name):
+    task = demo.TASKS[name]
+    collapsed = dict(
+        std_ratio=0.02, modes=0.25, pred_mean_error=0.1, pred_var_error=0.1
+    )
+    diverse = dict(collapsed, std_ratio=1.0, modes=1.0)
+    baseline, proxy = task.methods
+    assert demo.missed({baseline: collapsed, proxy: diverse}, task) == []
+    lines = demo.missed({baseline: diverse, proxy: collapsed}, task)
+    assert [line.split(' is ')[0] for line in lines] == [
+        f'{method}: {demo.COLUMNS[column]}'
+        for method in (baseline, proxy)
+        for column in ('std_ratio', 'modes')
+    ]
+
+
 def test_table_has_a_row_per_method_and_leaves_unknown_cells_empty(demo, task, table):
     lines = demo.as_markdown(table, task).splitlines()
     assert len(lines) == 5

@@ -9,12 +9,14 @@ FIRST_VAL = 10**6  # number of the first validation scene
 
 def write_set(
     root: str | Path,
-    write: Callable[[Path, str, int], None],
+    write: Callable[[Path, str, int, int, int], None],
     kinds: Sequence[str] = ('',),
     *,
-    num_train: int,
-    num_val: int,
-    **settings,
+    num_train: int = 4096,
+    num_val: int = 64,
+    size: int = 32,
+    seed: int = 0,
+    version: int = 1,
 ) -> Path:
     """Write ``root/train`` and ``root/val``, unless they are there already.
 
@@ -24,11 +26,14 @@ def write_set(
     Args:
         root: folder to write to.
         write: called with the folder of the split, the name of the file without suffix,
-            and the number of the scene; writes the PNG files of that scene.
+            the number of the scene, ``size`` and ``seed``; writes the PNG files of that
+            scene.
         kinds: folders below those of the splits.
         num_train: number of training scenes.
         num_val: number of validation scenes.
-        settings: everything else that the files depend on.
+        size: side of a picture in pixels.
+        seed: fixes everything.
+        version: of what ``write`` draws; another one is another set.
 
     Returns:
         ``root`` as a Path.
@@ -38,13 +43,13 @@ def write_set(
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     root = write_set(folder, lambda *place: print(place[1:]), num_train=2,
         ...                      num_val=1)
-        ('00000', 0)
-        ('00001', 1)
-        ('00000', 1000000)
+        ('00000', 0, 32, 0)
+        ('00001', 1, 32, 0)
+        ('00000', 1000000, 32, 0)
     """
     root = Path(root)
     manifest = root / 'scenes.json'
-    wanted = dict(train=num_train, val=num_val, **settings)
+    wanted = dict(train=num_train, val=num_val, size=size, seed=seed, version=version)
     if manifest.is_file() and json.loads(manifest.read_text()) == wanted:
         return root
     manifest.unlink(missing_ok=True)
@@ -55,6 +60,6 @@ def write_set(
             for old in folder.glob('*.png'):
                 old.unlink()
         for index in range(count):
-            write(root / split, f'{index:05d}', first + index)
+            write(root / split, f'{index:05d}', first + index, size, seed)
     manifest.write_text(json.dumps(wanted))  # last: a half-written set is made anew
     return root

@@ -65,6 +65,22 @@ class Inpainting(NamedTuple):
         return pictures[..., top : top + height, left : left + width]
 
 
+def hole_of(size: int) -> tuple[int, int, int, int]:
+    """The hole of a scene of that side: top, left, height, width.
+
+    Raises:
+        ValueError: if ``size`` is odd or below 32.
+
+    Example:
+        >>> hole_of(32)
+        (8, 8, 16, 16)
+    """
+    if size < 32 or size % 2:
+        raise ValueError(f'size is {size}: these scenes need an even 32 or more')
+    side = size // 2
+    return side // 2, side // 2, side, side
+
+
 def inpainting_scene(index: int, size: int = 32, seed: int = 0) -> Inpainting:
     """Draw scene number ``index``; the hole is the middle of it, half as wide.
 
@@ -84,12 +100,8 @@ def inpainting_scene(index: int, size: int = 32, seed: int = 0) -> Inpainting:
         >>> scene.labels.shape, int(scene.mask.sum())
         ((32, 32), 256)
     """
-    if size < 32 or size % 2:
-        raise ValueError(f'size is {size}: these scenes need an even 32 or more')
     rng = np.random.default_rng([seed, index, 4])
-    side = size // 2
-    top = side // 2
-    hole = (top, top, side, side)
+    top, _, side, _ = hole = hole_of(size)
     # Lengths from here on are in units of a 32-pixel scene.
     unit = size / 32
     y, x = (np.mgrid[:size, :size] + 0.5) / unit
@@ -191,49 +203,33 @@ def scene_of_file(path: str | Path) -> Inpainting:
     )
 
 
-def write_inpaintings(
-    root: str | Path,
-    num_train: int = 4096,
-    num_val: int = 64,
-    size: int = 32,
-    seed: int = 0,
-) -> Path:
+def write_inpaintings(root: str | Path, size: int = 32, **options) -> Path:
     """Write the dataset: ``root/{train,val}/{gt,masks}/*.png`` and ``boxes.json``.
 
-    In the form of the CelebA set. As ``write_pairs``: where the folder holds just this
-    set already, nothing is done.
+    In the form of the CelebA set.
 
     Args:
         root: folder to write to.
-        num_train: number of training pictures.
-        num_val: number of validation pictures.
-        size: side of a picture in pixels.
-        seed: fixes everything.
+        size: side of a picture in pixels, even, 32 or more.
+        options: numbers of pictures, seed; see :func:`write_set`.
 
     Returns:
         ``root`` as a Path.
     """
-
-    def write(folder, name, index):
-        scene = inpainting_scene(index, size, seed)
-        rng = np.random.default_rng([seed, index, 5])
-        photo = take_inpainting_photo(scene, rng.integers(len(POSTERS)), rng)
-        Image.fromarray(photo).save(folder / 'gt' / f'{name}.png')
-        Image.fromarray(scene.mask).save(folder / 'masks' / f'{name}.png')
-
-    for split, count in ('train', num_train), ('val', num_val):
-        hole = inpainting_scene(0, size, seed).hole
-        boxes = {f'{index:05d}': hole for index in range(count)}
-        folder = Path(root, split)
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / 'boxes.json').write_text(json.dumps(boxes))
-    return write_set(
-        root,
-        write,
-        ('gt', 'masks'),
-        num_train=num_train,
-        num_val=num_val,
-        size=size,
-        seed=seed,
-        version=3,
+    hole = hole_of(size)
+    root = write_set(
+        root, _write_inpainting, ('gt', 'masks'), size=size, version=3, **options
     )
+    for split in 'train', 'val':
+        names = sorted(path.stem for path in (root / split / 'gt').glob('*.png'))
+        boxes = dict.fromkeys(names, hole)
+        (root / split / 'boxes.json').write_text(json.dumps(boxes))
+    return root
+
+
+def _write_inpainting(folder, name, index, size, seed):
+    scene = inpainting_scene(index, size, seed)
+    rng = np.random.default_rng([seed, index, 5])
+    photo = take_inpainting_photo(scene, rng.integers(len(POSTERS)), rng)
+    Image.fromarray(photo).save(folder / 'gt' / f'{name}.png')
+    Image.fromarray(scene.mask).save(folder / 'masks' / f'{name}.png')

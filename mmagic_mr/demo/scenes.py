@@ -291,43 +291,25 @@ def truth_of_pair(path: str | Path) -> Truth:
     return scene_truth(read_labels(pair[:, pair.shape[1] // 2 :])).bgr255()
 
 
-def write_pairs(
-    root: str | Path,
-    num_train: int = 4096,
-    num_val: int = 64,
-    size: int = 32,
-    seed: int = 0,
-) -> Path:
+def write_pairs(root: str | Path, **options) -> Path:
     """Write the dataset as PNG files, photo and label map side by side.
 
     ``root/train`` and ``root/val`` hold different scenes, each photographed once, in
-    a look drawn at random. ``root/scenes.json`` says what was written; where it asks
-    for the same set already, nothing is done.
+    a look drawn at random.
 
     Args:
         root: folder to write to.
-        num_train: number of training scenes.
-        num_val: number of validation scenes.
-        size: side of a picture in pixels.
-        seed: fixes scenes, looks and camera noise.
+        options: numbers of scenes, side of a picture, seed; see :func:`write_set`.
 
     Returns:
         ``root`` as a Path.
     """
+    return write_set(root, _write_pair, version=2, **options)
 
-    def write(folder, name, index):
-        labels = scene_labels(index, size, seed)
-        rng = np.random.default_rng([seed, index, 1])
-        photo = take_photo(labels, rng.integers(len(LOOKS)), rng)
-        pair = np.concatenate([photo, paint_labels(labels)], axis=1)
-        Image.fromarray(pair).save(folder / f'{name}.png')
 
-    return write_set(
-        root,
-        write,
-        num_train=num_train,
-        num_val=num_val,
-        size=size,
-        seed=seed,
-        version=2,
-    )
+def _write_pair(folder, name, index, size, seed):
+    labels = scene_labels(index, size, seed)
+    rng = np.random.default_rng([seed, index, 1])
+    photo = take_photo(labels, rng.integers(len(LOOKS)), rng)
+    pair = np.concatenate([photo, paint_labels(labels)], axis=1)
+    Image.fromarray(pair).save(folder / f'{name}.png')

@@ -167,40 +167,21 @@ def tiles(pictures: np.ndarray) -> np.ndarray:
     return cut.reshape(-1, *rest, SCALE, SCALE)
 
 
-def write_engravings(
-    root: str | Path,
-    num_train: int = 4096,
-    num_val: int = 64,
-    size: int = 32,
-    seed: int = 0,
-) -> Path:
+def write_engravings(root: str | Path, **options) -> Path:
     """Write the dataset: ``root/{train,val}/{gt,lq}/*.png``, large and small pictures.
-
-    As ``write_pairs``: where the folder holds just this set already, nothing is done.
 
     Args:
         root: folder to write to.
-        num_train: number of training pictures.
-        num_val: number of validation pictures.
-        size: side of a large picture in pixels.
-        seed: fixes everything.
+        options: numbers of pictures, side of a large one, seed; see :func:`write_set`.
 
     Returns:
         ``root`` as a Path.
     """
+    return write_set(root, _write_engraving, ('gt', 'lq'), **options)
 
-    def write(folder, name, index):
-        small = small_picture(index, size // SCALE, seed)
-        large = engrave(small, np.random.default_rng([seed, index, 3]))
-        Image.fromarray(small).save(folder / 'lq' / f'{name}.png')
-        Image.fromarray(large).save(folder / 'gt' / f'{name}.png')
 
-    return write_set(
-        root,
-        write,
-        ('gt', 'lq'),
-        num_train=num_train,
-        num_val=num_val,
-        size=size,
-        seed=seed,
-    )
+def _write_engraving(folder, name, index, size, seed):
+    small = small_picture(index, size // SCALE, seed)
+    large = engrave(small, np.random.default_rng([seed, index, 3]))
+    Image.fromarray(small).save(folder / 'lq' / f'{name}.png')
+    Image.fromarray(large).save(folder / 'gt' / f'{name}.png')

@@ -80,7 +80,7 @@ class SampleMetric(BaseSampleWiseMetric):
         data: dict,
         data_batch,
     ) -> dict:
-        """The row of one input.
+        """The row of one input; each metric has its own.
 
         Shape:
             samples (K, 3, H, W), target (3, H, W), RGB in [0, 1]; mask (1, H, W).
@@ -88,7 +88,7 @@ class SampleMetric(BaseSampleWiseMetric):
         raise NotImplementedError
 
     def summarise(self, results: list[dict]) -> list[Record]:
-        """The rows of all inputs into the numbers reported."""
+        """The rows of all inputs into the numbers reported; each metric has its own."""
         raise NotImplementedError
 
     def compute_metrics(self, results: list) -> dict:

@@ -182,7 +182,7 @@ class MomentReconstruction(SampleStatistics):
         return Batch(self.whiten(x))
 
     def make_batch(self, data: dict) -> Batch:
-        """Preprocessed data to the tensors of one update."""
+        """Preprocessed data to the tensors of one update; each host has its own."""
         raise NotImplementedError
 
     def generate(self, network: nn.Module, batch: Batch) -> Tensor:
