@@ -93,7 +93,17 @@ setup(
     include_package_data=True,
     python_requires='>=3.10',
     install_requires=REQUIREMENTS,
-    extras_require={'dev': ['pytest', 'ruff', 'scoringrules', 'selenium']},
+    extras_require={
+        'dev': [
+            'mypy',
+            'pytest',
+            'pytest-cov',
+            'pytest-xdist',
+            'ruff',
+            'scoringrules',
+            'selenium',
+        ]
+    },
     cmdclass={'build_py': BuildWithMim},
     zip_safe=False,
 )

@@ -1,6 +1,6 @@
 """Makes MMagic 1.2.0 and mmengine 0.10.7 work with today's torch.
 
-``mmagic_mr.plugin`` imports this module before anything of MMagic. Each fix acts only
+`mmagic_mr.host` calls `mend` before it imports anything of MMagic. Each fix acts only
 where its fault is there; where the fault is mended upstream, or full mmcv works,
 nothing is replaced.
 """
@@ -198,7 +198,9 @@ def allow_mmengine_checkpoints():
     )
 
 
-import_mmcv_ops()
-fix_generation_init_weights()
-fix_pix2pix_test_step()
-allow_mmengine_checkpoints()
+def mend() -> None:
+    """Apply every fix whose fault is there. Calling it again does nothing new."""
+    import_mmcv_ops()
+    fix_generation_init_weights()
+    fix_pix2pix_test_step()
+    allow_mmengine_checkpoints()

@@ -41,8 +41,9 @@ def load_weights(model: nn.Module, checkpoint: str) -> None:
     """
     from mmengine.runner.checkpoint import get_state_dict, load_state_dict
 
-    from . import compat  # noqa: F401  allows what mmengine's checkpoints hold
+    from mmagic_mr import compat
 
+    compat.allow_mmengine_checkpoints()
     try:
         stored = torch.load(checkpoint, map_location='cpu', weights_only=True)
     except FileNotFoundError:
@@ -94,7 +95,7 @@ def load_model(cfg, checkpoint: str, device: str = 'cpu') -> nn.Module:
 
     import_modules_from_strings(**cfg.get('custom_imports', {'imports': None}))
     init_default_scope(cfg.get('default_scope', 'mmagic'))
-    from mmagic.registry import MODELS
+    from mmagic_mr.host import MODELS
 
     model = MODELS.build(cfg.model)
     load_weights(model, checkpoint)

@@ -2,11 +2,9 @@
 
 from torch import Tensor, nn
 
-import mmagic_mr.compat  # noqa: F401  isort: skip  must come before mmagic
-from mmagic.registry import MODELS
-
-from . import functional as F
-from .functional import Moments
+from mmagic_mr import functional as F
+from mmagic_mr.functional import Moments
+from mmagic_mr.host import MODELS
 
 
 class _Loss(nn.Module):

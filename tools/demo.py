@@ -14,7 +14,7 @@ import warnings
 from pathlib import Path
 
 from mmagic_mr import cli
-from mmagic_mr.demo.tasks import TASKS
+from mmagic_mr.data.synthetic.tasks import TASKS
 
 ROOT = Path(__file__).resolve().parent.parent
 NUM_SAMPLES = 16
@@ -176,7 +176,7 @@ def score_samples(samples, answers, task, predictions=()):
         task: one of TASKS.
         predictions: means (3,H,W), and variances, for each input.
     """
-    from mmagic_mr.demo.score import score
+    from mmagic_mr.data.synthetic.score import score
 
     def parts(pictures):
         return [
@@ -208,7 +208,7 @@ def score_outputs(outputs, answers, task):
 
 def score_ideal(answers, task):
     """The same for pictures drawn from the true distribution."""
-    from mmagic_mr.demo.score import ideal_samples
+    from mmagic_mr.data.synthetic.score import ideal_samples
 
     samples = [
         ideal_samples(answer.draw, NUM_SAMPLES, [7, index])
@@ -256,7 +256,7 @@ def main():
 
     # MMagic's dependencies warn a lot when they are imported, here in this process.
     warnings.filterwarnings('ignore')
-    from mmagic_mr.collage import collage, save_picture
+    from mmagic_mr.reports.collage import collage, save_picture
 
     dataset = validation_set(next(iter(task.methods.values())), args)
     answers = [

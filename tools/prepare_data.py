@@ -95,30 +95,30 @@ def positive(text):
 def run(command, **options):
     # Imported here, so that --help needs none of it
     if command == 'cityscapes':
-        from mmagic_mr.prepare.cityscapes import prepare_cityscapes
+        from mmagic_mr.data.prepare.cityscapes import prepare_cityscapes
 
         prepare_cityscapes(**options)
     elif command == 'maps':
-        from mmagic_mr.prepare.maps import prepare_maps
+        from mmagic_mr.data.prepare.maps import prepare_maps
 
         prepare_maps(**options)
     elif command == 'celeba-sr':
-        from mmagic_mr.prepare.celeba import prepare_celeba_sr
+        from mmagic_mr.data.prepare.celeba import prepare_celeba_sr
 
         prepare_celeba_sr(**options)
     elif command == 'celeba-inpaint':
-        from mmagic_mr.prepare.celeba import prepare_celeba_inpaint
+        from mmagic_mr.data.prepare.celeba import prepare_celeba_inpaint
 
         print('mean colour:', prepare_celeba_inpaint(**options))
     else:
-        from mmagic_mr.prepare.stats import whiten_line
+        from mmagic_mr.data.prepare.stats import whiten_line
 
         print(whiten_line(**options))
 
 
 def main(argv=None):
     options = vars(parse_args(argv))
-    from mmagic_mr.prepare.files import PrepareError
+    from mmagic_mr.data.prepare.files import PrepareError
 
     try:
         run(**options)

@@ -12,8 +12,8 @@ import shutil
 from pathlib import Path
 
 from mmagic_mr import cli
-from mmagic_mr.metrics import page
-from mmagic_mr.metrics.report import read_run
+from mmagic_mr.metrics.record import read_run
+from mmagic_mr.reports import page
 
 
 def parse_args():

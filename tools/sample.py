@@ -84,7 +84,7 @@ def main():
     import torch
     from tqdm import tqdm
 
-    from mmagic_mr.collage import collage, save_picture
+    from mmagic_mr.reports.collage import collage, save_picture
 
     device = args.device or ('cuda' if torch.cuda.is_available() else 'cpu')
     model = inference.load_model(cfg, args.checkpoint, device)

@@ -11,7 +11,7 @@ docs/evaluation.md says what each number is.
 from pathlib import Path
 
 from mmagic_mr import cli
-from mmagic_mr.metrics.protocols import PROTOCOLS
+from mmagic_mr.metrics.functional.protocols import PROTOCOLS
 
 CONFIGS = Path(__file__).resolve().parent.parent / 'configs'
 
@@ -67,7 +67,7 @@ def main():
     runner_class = cli.prepare_run(cfg)
 
     from mmagic_mr.inference import load_weights
-    from mmagic_mr.metrics.evaluate import add_metrics, run_and_write
+    from mmagic_mr.reports.run import add_metrics, run_and_write
 
     add_metrics(
         cfg,

@@ -14,7 +14,7 @@ model = dict(
 
 data_root = 'data/demo'
 # What tools/test.py compares the moments with
-truth = 'mmagic_mr.demo.scenes:truth_of_pair'
+truth = 'mmagic_mr.data.synthetic.scenes:truth_of_pair'
 loader = dict(
     num_workers=0, persistent_workers=False, dataset=dict(data_root=data_root)
 )

@@ -1,5 +1,5 @@
-from .collage import CollageHook
-from .collapse import SampleCollapseHook
-from .predictor_pretrain import PredictorPretrainHook
+from mmagic_mr.hooks.collage import CollageHook
+from mmagic_mr.hooks.collapse import SampleCollapseHook
+from mmagic_mr.hooks.predictor_pretrain import PredictorPretrainHook
 
 __all__ = ['CollageHook', 'PredictorPretrainHook', 'SampleCollapseHook']

@@ -4,14 +4,14 @@ import contextlib
 from pathlib import Path
 
 import torch
-from mmagic.registry import HOOKS
 from mmengine.dist import master_only
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import set_random_seed
 
-from ..collage import collage, save_picture
-from .rng import preserved_rng
+from mmagic_mr.hooks.rng import preserved_rng
+from mmagic_mr.host import HOOKS
+from mmagic_mr.reports.collage import collage, save_picture
 
 
 @HOOKS.register_module()

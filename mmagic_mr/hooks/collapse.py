@@ -3,9 +3,10 @@
 import logging
 
 import numpy as np
-from mmagic.registry import HOOKS
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
+
+from mmagic_mr.host import HOOKS
 
 ADVICE = (
     'What to do: take out reconstruction terms (rec_loss, pixel_loss_weight), which '

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import mmengine.dist as dist
 import torch
-from mmagic.registry import HOOKS, MODELS
 from mmengine.dataset import DefaultSampler, InfiniteSampler, worker_init_fn
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
@@ -18,7 +17,8 @@ from mmengine.runner import set_random_seed
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
 
-from .rng import preserved_rng
+from mmagic_mr.hooks.rng import preserved_rng
+from mmagic_mr.host import HOOKS, MODELS
 
 
 @HOOKS.register_module()

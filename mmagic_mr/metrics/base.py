@@ -1,10 +1,10 @@
 """What the metrics share: a data sample in, a row for each input, records out."""
 
-from mmagic.evaluation.metrics.base_sample_wise_metric import BaseSampleWiseMetric
 from mmengine.dist import get_dist_info
 from torch import Tensor
 
-from .report import Record
+from mmagic_mr.host import BaseSampleWiseMetric
+from mmagic_mr.metrics.record import Record
 
 
 class SampleMetric(BaseSampleWiseMetric):

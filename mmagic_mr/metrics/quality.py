@@ -2,14 +2,13 @@
 
 import numpy as np
 import torch
-from mmagic.evaluation.metrics.ssim import ssim
-from mmagic.registry import METRICS
 
-from . import fidelity
-from .base import SampleMetric, field, rgb_unit
-from .bootstrap import bootstrap_interval
-from .perceptual import build_distance
-from .report import Record
+from mmagic_mr.host import METRICS, ssim
+from mmagic_mr.metrics.base import SampleMetric, field, rgb_unit
+from mmagic_mr.metrics.functional import fidelity
+from mmagic_mr.metrics.functional.bootstrap import bootstrap_interval
+from mmagic_mr.metrics.networks.perceptual import build_distance
+from mmagic_mr.metrics.record import Record
 
 NEIGHBOURS = dict(precision_recall=3, density_coverage=5)
 
@@ -19,8 +18,8 @@ class SampleFidelity(SampleMetric):
     """FID, KID, precision and recall, density and coverage against the real targets.
 
     Args:
-        extractor: config of :class:`mmagic_mr.metrics.fidelity.Extractor`; its name is
-            part of every result's name.
+        extractor: config of `mmagic_mr.metrics.functional.fidelity.Extractor`; its
+            name is part of every result's name.
         measures: some of 'fid', 'kid', 'precision_recall', 'density_coverage'; None:
             those for which the test set is large enough.
         samples_per_input: how many samples of each input count as fakes; with 1 there

@@ -4,8 +4,8 @@ All take the `samples` that the model's test step leaves in each data sample, so
 samples are drawn once, whatever number of metrics there are.
 """
 
-from .quality import SampleFidelity, SampleReconstruction
-from .spread import MomentCalibration, SampleDiversity
+from mmagic_mr.metrics.quality import SampleFidelity, SampleReconstruction
+from mmagic_mr.metrics.spread import MomentCalibration, SampleDiversity
 
 __all__ = [
     'MomentCalibration',

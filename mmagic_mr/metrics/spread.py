@@ -6,16 +6,21 @@ import logging
 
 import numpy as np
 import torch
-from mmagic.registry import METRICS
 from mmengine.logging import print_log
 
-from . import calibration
-from .base import SampleMetric, field, rgb, rgb_unit, variance_unit
-from .bootstrap import bootstrap_interval
-from .diversity import sample_diversity
-from .perceptual import build_distance
-from .protocols import check_num_samples, choose_inputs, find_protocol, real_ring
-from .report import Record
+from mmagic_mr.host import METRICS
+from mmagic_mr.metrics.base import SampleMetric, field, rgb, rgb_unit, variance_unit
+from mmagic_mr.metrics.functional import calibration
+from mmagic_mr.metrics.functional.bootstrap import bootstrap_interval
+from mmagic_mr.metrics.functional.diversity import sample_diversity
+from mmagic_mr.metrics.functional.protocols import (
+    check_num_samples,
+    choose_inputs,
+    find_protocol,
+    real_ring,
+)
+from mmagic_mr.metrics.networks.perceptual import build_distance
+from mmagic_mr.metrics.record import Record
 
 
 @METRICS.register_module()
@@ -27,8 +32,8 @@ class SampleDiversity(SampleMetric):
     one drawn again with the same z: above 0, something random is outside z.
 
     Args:
-        protocols: names in :data:`mmagic_mr.metrics.protocols.PROTOCOLS`.
-        distance: config of :func:`mmagic_mr.metrics.perceptual.build_distance`:
+        protocols: names in `PROTOCOLS`.
+        distance: config of `build_distance`:
             ``dict(name='lpips', net='alex', version='0.1', backbone=None)``.
         kwargs: those of :class:`SampleMetric`. With ``mask_key`` the distance map
             is averaged over the hole.
@@ -150,7 +155,7 @@ class SampleDiversity(SampleMetric):
 
 @METRICS.register_module()
 class MomentCalibration(SampleMetric):
-    """Is the spread of the samples right? See :mod:`mmagic_mr.metrics.calibration`.
+    """Is the spread of the samples right? See `image_calibration`.
 
     Args:
         cells: sides of the cells averaged before judging; 1: pixels. Independent pixel

@@ -1,7 +1,7 @@
-from .. import compat  # noqa: F401  (before mmagic.models)
-from .discriminators import PooledVGG
-from .glcic import MRGLInpaintor
-from .pix2pix import MRPix2Pix
-from .srgan import MRSRGAN
+from mmagic_mr.models.discriminators import PooledVGG
+from mmagic_mr.models.global_local import MRGLInpaintor
+from mmagic_mr.models.pix2pix import MRPix2Pix
+from mmagic_mr.models.predictor import MomentPredictor
+from mmagic_mr.models.srgan import MRSRGAN
 
-__all__ = ['MRSRGAN', 'MRGLInpaintor', 'MRPix2Pix', 'PooledVGG']
+__all__ = ['MRSRGAN', 'MRGLInpaintor', 'MRPix2Pix', 'MomentPredictor', 'PooledVGG']

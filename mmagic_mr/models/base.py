@@ -5,18 +5,18 @@ from copy import deepcopy
 
 import numpy as np
 import torch
-from mmagic.registry import MODELS
 from mmengine import MessageHub
 from mmengine.dist import get_rank, get_world_size
 from mmengine.logging import print_log
 from mmengine.model import is_model_wrapper
 from torch import Tensor, nn
 
-from ..functional import Moments, masked_mean, variance_of
-from ..losses import ProxyMRLoss
-from ..noise import add_noise_sites, sampling
-from .batch import Batch
-from .evaluation import SampleStatistics
+from mmagic_mr.functional import Moments, masked_mean, variance_of
+from mmagic_mr.host import MODELS
+from mmagic_mr.losses import ProxyMRLoss
+from mmagic_mr.models.batch import Batch
+from mmagic_mr.models.evaluation import SampleStatistics
+from mmagic_mr.sampling.noise import add_noise_sites, sampling
 
 
 @contextmanager
@@ -44,7 +44,7 @@ class MomentReconstruction(SampleStatistics):
     ``gen_updates_per_disc`` updates, one of the discriminator with the whole batch.
 
     Args:
-        noise: where z enters; see :func:`mmagic_mr.noise.add_noise_sites`.
+        noise: where z enters; see :func:`mmagic_mr.sampling.noise.add_noise_sites`.
         num_samples: K, samples per input in the generator's update.
         eval_num_samples: K in validation and test; None: ``num_samples``.
         gen_batch_size: inputs of the batch that the generator's update uses; None: all.
@@ -213,7 +213,7 @@ class MomentReconstruction(SampleStatistics):
     # -- sampling ------------------------------------------------------------------
 
     def draw(self, network, batch: Batch, num_samples: int, **source) -> Tensor:
-        """Samples as the generator gives them: :func:`mmagic_mr.noise.sampling`.
+        """Samples as the generator gives them; see `sampling`.
 
         Shape:
             N rows of ``batch`` to (N, K, C, H, W).

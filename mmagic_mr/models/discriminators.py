@@ -1,8 +1,9 @@
 """A discriminator of images of any size."""
 
-from mmagic.registry import MODELS
 from mmengine.model import BaseModule
 from torch import Tensor, nn
+
+from mmagic_mr.host import MODELS
 
 
 @MODELS.register_module()

@@ -4,10 +4,10 @@ import zlib
 from contextlib import contextmanager
 
 import torch
-from mmagic.structures import DataSample
 from torch import Tensor
 
-from ..functional import Moments
+from mmagic_mr.functional import Moments
+from mmagic_mr.host import DataSample
 
 
 class SampleStatistics:

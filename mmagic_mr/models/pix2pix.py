@@ -1,13 +1,11 @@
 """Pix2Pix that draws many samples."""
 
 import torch
-from mmagic.models.editors import Pix2Pix
-from mmagic.registry import MODELS
-from mmagic.structures import DataSample
 from torch import Tensor, nn
 
-from ..sharing import SharedForward
-from .base import Batch, MomentReconstruction, _unwrapped
+from mmagic_mr.host import MODELS, DataSample, Pix2Pix
+from mmagic_mr.models.base import Batch, MomentReconstruction, _unwrapped
+from mmagic_mr.sampling.sharing import SharedForward
 
 
 class DomainNetworks(nn.ModuleDict):

@@ -1,10 +1,9 @@
 """SRGAN that draws many samples."""
 
-from mmagic.models.editors import SRGAN
-from mmagic.registry import MODELS
 from torch import Tensor
 
-from .base import Batch, MomentReconstruction, _unwrapped
+from mmagic_mr.host import MODELS, SRGAN
+from mmagic_mr.models.base import Batch, MomentReconstruction, _unwrapped
 
 
 class _SRGAN(SRGAN):

@@ -6,7 +6,7 @@ import sys
 from contextlib import closing
 from pathlib import Path
 
-from .store import Store
+from mmagic_mr.study.store import Store
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -18,7 +18,7 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def _make(args) -> None:
-    from .make import make_study
+    from mmagic_mr.study.make import make_study
 
     methods = {}
     for pair in args.method:
@@ -52,7 +52,7 @@ def _make(args) -> None:
 
 
 def _serve(args) -> None:
-    from .server import StudyServer
+    from mmagic_mr.study.server import StudyServer
 
     with (
         closing(Store(args.study)) as store,
@@ -90,7 +90,7 @@ def is_loopback(host: str) -> bool:
 
 
 def _score(args) -> None:
-    from .score import score, table, to_json
+    from mmagic_mr.study.score import score, table, to_json
 
     with closing(Store(args.study)) as store:
         result = score(

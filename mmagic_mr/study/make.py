@@ -8,8 +8,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from mmagic_mr import __version__
-
-from .store import Store
+from mmagic_mr.study.store import Store
 
 SUFFIXES = {'.png', '.jpg', '.jpeg', '.bmp', '.tif', '.tiff', '.webp'}
 

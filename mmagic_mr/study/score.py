@@ -11,8 +11,7 @@ from statistics import NormalDist
 import numpy as np
 
 from mmagic_mr import __version__
-
-from .store import Store
+from mmagic_mr.study.store import Store
 
 STATISTICS = ('realism', 'd_prime', 'accuracy', 'criterion', 'hit_rate', 'false_alarms')
 DEFINITIONS = dict(

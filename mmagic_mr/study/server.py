@@ -6,7 +6,7 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from .store import Refused, Store
+from mmagic_mr.study.store import Refused, Store
 
 PAGE = Path(__file__).with_name('page')
 STATIC = {

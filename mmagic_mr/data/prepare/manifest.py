@@ -1,0 +1,80 @@
+"""The manifest of a prepared folder, and what it guards against.
+
+A run with other settings would skip the finished files of the first one, and mix both.
+So the settings are written before the first image, and compared at every start.
+"""
+
+import json
+from pathlib import Path
+
+from mmagic_mr import __version__
+
+from mmagic_mr.data.prepare.files import PrepareError, first_few, write_json
+from mmagic_mr.data.prepare.parallel import Job
+
+
+class Manifest:
+    """``DST/manifest.json``; until the run is complete, ``manifest.partial.json``.
+
+    Args:
+        folder: DST, the prepared dataset.
+        command: subcommand of ``tools/prepare_data.py``.
+        source: SRC; noted, not compared, since downloads move.
+        settings: sizes, seed: what the content of the files depends on.
+    """
+
+    def __init__(self, folder: Path, command: str, source: Path, settings: dict):
+        self.path = folder / 'manifest.json'
+        self.partial = folder / 'manifest.partial.json'
+        self.data = {
+            'command': command,
+            'settings': json.loads(json.dumps(settings)),  # tuples become lists
+            'source': str(source.resolve()),
+            'tool': f'mmagic_mr {__version__}',
+        }
+
+    def start(self, jobs: dict[str, list[Job]]) -> None:
+        """Refuses a folder that holds other data; notes the settings.
+
+        Args:
+            jobs: of each split.
+
+        Raises:
+            PrepareError: DST was made with other settings, or holds images that this
+                run would not make.
+        """
+        folder = self.path.parent
+        for path in (self.path, self.partial):
+            if path.exists():
+                self._compare(path)
+        expected = {
+            path for some in jobs.values() for job in some for path in job.outputs
+        }
+        folders = {path.parent for path in expected}
+        found = {path for parent in folders for path in parent.glob('*.png')}
+        if strange := {str(path.relative_to(folder)) for path in found - expected}:
+            raise PrepareError(
+                f'{folder} holds images that this run does not make: '
+                f'{first_few(strange)}. Delete them or use another DST'
+            )
+        if not self.path.exists():
+            write_json(self.data, self.partial)
+
+    def _compare(self, path):
+        try:
+            old = json.loads(path.read_text())
+            old = {key: old[key] for key in ('command', 'settings')}
+        except (ValueError, KeyError, TypeError):
+            raise PrepareError(f'{path} is not a manifest of this tool') from None
+        new = {key: self.data[key] for key in old}
+        if old != new:
+            raise PrepareError(
+                f'{path.parent} was made with {old}, this run asks for {new}: '
+                'delete it or use another DST'
+            )
+
+    def finish(self, jobs: dict[str, list[Job]], **more) -> None:
+        """Writes the manifest with the counts per split and whatever is in ``more``."""
+        counts = {split: len(split_jobs) for split, split_jobs in jobs.items()}
+        write_json({**self.data, 'counts': counts, **more}, self.path)
+        self.partial.unlink(missing_ok=True)

@@ -1,0 +1,106 @@
+"""The one door to MMagic: mended first, then imported; all of it that we use.
+
+Whatever the package takes from MMagic comes from here, so that the order of imports
+matters in this file alone, and so do names that MMagic does not promise to keep.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from mmengine.model import is_model_wrapper
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from mmagic_mr import compat
+
+compat.mend()  # MMagic's models do not import without it
+
+# ruff: noqa: E402
+from mmagic.datasets import BasicImageDataset, PairedImageDataset
+from mmagic.datasets.transforms import FixedCrop
+from mmagic.evaluation.metrics.base_sample_wise_metric import BaseSampleWiseMetric
+from mmagic.evaluation.metrics.ssim import ssim
+from mmagic.models.base_models import BaseEditModel
+from mmagic.models.editors import ESRGAN, SRGAN, Pix2Pix
+from mmagic.models.editors.global_local import GLInpaintor
+from mmagic.registry import DATASETS, HOOKS, METRICS, MODELS, TRANSFORMS
+from mmagic.structures import DataSample
+
+__all__ = [
+    'DATASETS',
+    'ESRGAN',
+    'HOOKS',
+    'METRICS',
+    'MODELS',
+    'SRGAN',
+    'TRANSFORMS',
+    'BaseEditModel',
+    'BaseSampleWiseMetric',
+    'BasicImageDataset',
+    'DataSample',
+    'FixedCrop',
+    'GLInpaintor',
+    'PairedImageDataset',
+    'Pix2Pix',
+    'eval_mode',
+    'loaders_of',
+    'normalization',
+    'ssim',
+    'unwrap',
+    'variance_to_host',
+]
+
+
+def unwrap(model: nn.Module) -> nn.Module:
+    """The model inside a wrapper for distributed runs; any other one as it is."""
+    return model.module if is_model_wrapper(model) else model
+
+
+def loaders_of(loop) -> list[DataLoader]:
+    """Data loaders of a loop: MMagic's loops have a list of them, mmengine's have one.
+
+    No loop, no loaders.
+    """
+    if loop is None:
+        return []
+    return list(getattr(loop, 'dataloaders', None) or [loop.dataloader])
+
+
+@contextmanager
+def eval_mode(model: nn.Module) -> Iterator[None]:
+    """Evaluation mode inside, and each module's own mode again afterwards."""
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training
+
+
+def normalization(preprocessor) -> tuple[Tensor, Tensor] | None:
+    """Mean and standard deviation that a data preprocessor uses, as (C, 1, 1).
+
+    In 0..255 and the order of its output channels; None: it does not normalize.
+    """
+    if not preprocessor._enable_normalize:
+        return None
+    return preprocessor.mean.view(-1, 1, 1), preprocessor.std.view(-1, 1, 1)
+
+
+def variance_to_host(
+    preprocessor, variance: Tensor, data_sample: DataSample, key: str
+) -> Tensor:
+    """A variance as ``destruct`` would give an image: scaled, in BGR, unpadded.
+
+    ``destruct`` itself shifts and clamps, which is wrong for a square.
+
+    Shape:
+        (C, H, W) to the same, in 255^2.
+    """
+    scale = normalization(preprocessor)
+    if scale is not None:
+        variance = variance * scale[1] ** 2
+    order = preprocessor._parse_channel_order(f'{key}_output', variance, data_sample)
+    variance, _ = preprocessor._do_conversion(variance, order, 'BGR')
+    return preprocessor._destruct_padding(variance, data_sample)

@@ -1,0 +1,61 @@
+"""Files: written whole or not at all, and which ones are images."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+IMAGE_SUFFIXES = frozenset(
+    ('.png', '.jpg', '.jpeg', '.bmp', '.tif', '.tiff', '.ppm', '.webp')
+)
+
+
+def is_image(path: str | os.PathLike[str]) -> bool:
+    """Whether the name is that of an image file.
+
+    Example:
+        >>> is_image('photo.JPG'), is_image('photo.txt')
+        (True, False)
+    """
+    return Path(path).suffix.lower() in IMAGE_SUFFIXES
+
+
+@contextmanager
+def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """A name to write to, in the same folder; at the end the file takes its place.
+
+    Readers see the old file or the new one, never half of it, also after a power cut.
+    If the block raises, nothing is left. Missing folders are made.
+
+    Example:
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     with atomic_path(f'{folder}/results/a.txt') as unfinished:
+        ...         _ = unfinished.write_text('done')
+        ...     Path(folder, 'results', 'a.txt').read_text()
+        'done'
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # The suffix stays: libraries choose the format by it.
+    handle, name = tempfile.mkstemp(
+        dir=path.parent, prefix=f'.{path.stem}-', suffix=path.suffix
+    )
+    os.close(handle)
+    unfinished = Path(name)
+    try:
+        yield unfinished
+        umask = os.umask(0)
+        os.umask(umask)
+        unfinished.chmod(0o666 & ~umask)  # mkstemp makes private files
+        with open(unfinished, 'rb') as file:
+            os.fsync(file.fileno())
+        os.replace(unfinished, path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def write_text(path: str | os.PathLike[str], text: str) -> None:
+    """Write a text file (UTF-8), whole or not at all."""
+    with atomic_path(path) as unfinished:
+        unfinished.write_text(text, encoding='utf-8')

@@ -1,0 +1,116 @@
+"""The predictor of the conditional moments, trained by maximum likelihood."""
+
+from copy import deepcopy
+
+import torch
+from mmengine.model import BaseModule
+from torch import Tensor, nn
+
+from mmagic_mr.functional import Moments
+from mmagic_mr.host import MODELS
+
+
+@MODELS.register_module()
+class MomentPredictor(BaseModule):
+    """Center and log dispersion of y given x: a generator without noise, two heads.
+
+    The second head is a convolution beside the generator's output convolution, with
+    the same input. It is made frozen: :class:`PredictorPretrainHook` thaws it, trains
+    it, and freezes it again. Frozen means evaluation mode and no gradients, whatever
+    ``train()`` is called on the model around it.
+
+    Args:
+        generator: config of any MMagic generator. Dropout is turned off: it would be
+            a noise source.
+        head: name of the generator's output convolution. None: of the convolutions
+            with the fewest output channels, the last.
+
+    Raises:
+        ValueError: ``head`` names no convolution of the generator.
+
+    Shape:
+        x (N, C, H, W) to center and log dispersion, each (N, C', H', W').
+
+    Reference:
+        Lee et al., ICLR 2019, eq. 7 and 8; thesis, appendix B.
+    """
+
+    def __init__(self, generator: dict, head: str | None = None):
+        super().__init__()
+        generator = deepcopy(generator)
+        if 'use_dropout' in generator:
+            generator['use_dropout'] = False
+        self.generator = MODELS.build(generator)
+        output = self._output_convolution(head)
+        self.log_dispersion = deepcopy(output)
+        self._reset_head(output)
+        output.register_forward_pre_hook(self._keep_features)
+        self._features = None
+        self.register_buffer('trained', torch.tensor(False))
+        self.freeze()
+
+    def _output_convolution(self, head) -> nn.Module:
+        convolutions = {
+            name: module
+            for name, module in self.generator.named_modules()
+            if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d))
+        }
+        if head is None:
+            fewest = min(conv.out_channels for conv in convolutions.values())
+            head = [n for n, c in convolutions.items() if c.out_channels == fewest][-1]
+        if head not in convolutions:
+            raise ValueError(
+                f'head {head!r} names no convolution of '
+                f'{type(self.generator).__name__}; the last ones are '
+                f'{list(convolutions)[-5:]}'
+            )
+        self.head = head
+        return convolutions[head]
+
+    def _keep_features(self, conv, args):
+        self._features = args[0]
+
+    def _reset_head(self, output: nn.Module) -> None:
+        # Like the output convolution's weights, and a dispersion of 1.
+        std = float(output.weight.detach().std())
+        nn.init.normal_(self.log_dispersion.weight, std=std)
+        if self.log_dispersion.bias is not None:
+            nn.init.zeros_(self.log_dispersion.bias)
+
+    def init_weights(self) -> None:
+        """Initialise the generator as its own config says, and the second head."""
+        self.generator.init_weights()
+        self._reset_head(self.generator.get_submodule(self.head))
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        center = self.generator(x)
+        features, self._features = self._features, None
+        return center, self.log_dispersion(features)
+
+    @torch.no_grad()
+    def moments(self, x: Tensor) -> Moments:
+        """Predicted center and dispersion, in float32 (float64 stays).
+
+        Shape:
+            x (N, C, H, W) to two tensors (N, C', H', W').
+        """
+        center, log_dispersion = self(x)
+        if center.dtype in (torch.float16, torch.bfloat16):
+            center, log_dispersion = center.float(), log_dispersion.float()
+        return Moments(center, log_dispersion.exp())
+
+    @property
+    def frozen(self) -> bool:
+        return not self.log_dispersion.weight.requires_grad
+
+    def freeze(self) -> None:
+        """No gradients, and evaluation mode from now on."""
+        self.requires_grad_(False)
+        self.train(False)
+
+    def thaw(self) -> None:
+        """Gradients, and training mode where ``train()`` asks for it."""
+        self.requires_grad_(True)
+
+    def train(self, mode: bool = True):
+        return super().train(mode and not self.frozen)

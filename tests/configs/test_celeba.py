@@ -1,0 +1,372 @@
+"""SRGAN and GLCIC on CelebA: the authors' settings, and a run from end to end."""
+
+import copy
+import importlib.util
+import math
+import sys
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from helpers import configs, tiny
+from mmengine.config import Config
+from mmengine.registry import MODELS
+
+NAMES = sorted(
+    path.stem
+    for host in ('srgan', 'glcic')
+    for path in tiny.CONFIGS.glob(f'{host}_*_celeba.py')
+)
+# Loss, order, distribution: weight, min_noise. GLCIC's proxy weight is three times the
+# paper's, whose masked loss sums over the channels; its MR weights are ours.
+SRGAN = {
+    'mr1': ('MRLoss', 1, 'gaussian', 20, 0),
+    'mr2': ('MRLoss', 2, 'gaussian', 20, 1e-4),
+    'mr1_laplace': ('MRLoss', 1, 'laplace', 20, 0),
+    'mr2_laplace': ('MRLoss', 2, 'laplace', 20, 0.01),
+    'proxy_mr1': ('ProxyMRLoss', 1, 'gaussian', 2400, 0),
+    'proxy_mr2': ('ProxyMRLoss', 2, 'gaussian', 2400, 0),
+    'proxy_mr1_laplace': ('ProxyMRLoss', 1, 'laplace', 2400, 0),
+    'proxy_mr2_laplace': ('ProxyMRLoss', 2, 'laplace', 2400, 0),
+}
+GLCIC = {
+    'mr1': ('MRLoss', 1, 'gaussian', 100, 0),
+    'mr2': ('MRLoss', 2, 'gaussian', 20, 0.01),
+    'proxy_mr1': ('ProxyMRLoss', 1, 'gaussian', 3000, 0),
+    'proxy_mr2': ('ProxyMRLoss', 2, 'gaussian', 3000, 0),
+}
+TABLE = {
+    f'{host}_{name}_celeba': row
+    for host, table in (('srgan', SRGAN), ('glcic', GLCIC))
+    for name, row in table.items()
+}
+# Batch, inputs of G, K, G per D, mean and std, networks in the optimiser
+SETTINGS = {
+    'srgan': (32, 8, 24, 5, ([127.5] * 3, [127.5] * 3), 'discriminator'),
+    'glcic': (16, 8, 12, 3, ([0], [255]), 'disc'),
+}
+
+
+def test_the_table_and_the_baselines_are_all_there_is():
+    assert set(NAMES) == TABLE.keys() | {'srgan_noise_celeba', 'glcic_noise_celeba'}
+
+
+@pytest.mark.parametrize('name', NAMES)
+def test_settings(name):
+    cfg = configs.read(name)
+    host = name.split('_')[0]
+    batch, gen_batch, k, ratio, values, disc = SETTINGS[host]
+    assert cfg.train_dataloader.batch_size == batch
+    assert cfg.model.gen_updates_per_disc == ratio
+    assert cfg.model.noise == host
+    preprocessor = cfg.model.data_preprocessor
+    assert (list(preprocessor.mean), list(preprocessor.std)) == values
+    for part in 'generator', disc:
+        assert cfg.optim_wrapper[part].optimizer == configs.ADAM
+        assert cfg.optim_wrapper[part].clip_grad == dict(type='value', clip_value=0.5)
+    gan = cfg.model.gan_loss if host == 'srgan' else cfg.model.loss_gan
+    assert gan.loss_weight == 1
+    assert cfg.get('param_scheduler') is None
+    assert cfg.default_hooks.checkpoint.out_dir is None
+    assert cfg.default_hooks.checkpoint.get('save_best') is None
+    assert cfg.get('work_dir') is None
+    assert cfg.model.get('perceptual_loss') is None
+    hooks = {hook.type: hook for hook in cfg.custom_hooks}
+    # Every validation sample is in the picture, below the six others
+    assert hooks['CollageHook'].num_samples == cfg.model.eval_num_samples
+    assert hooks['CollageHook'].samples_below
+    if name not in TABLE:
+        assert cfg.model.mr_loss is None
+        assert cfg.model.num_samples == 1
+        term = cfg.model.pixel_loss if host == 'srgan' else cfg.model.loss_l1_hole
+        assert term.type == 'MSELoss'
+        assert term.loss_weight == {'srgan': 1000, 'glcic': 100}[host]
+        return
+    loss, order, distribution, weight, min_noise = TABLE[name]
+    assert cfg.model.num_samples == k
+    assert cfg.model.gen_batch_size == gen_batch
+    expected = dict(
+        type=loss, order=order, distribution=distribution, loss_weight=weight
+    )
+    if min_noise:
+        expected['min_noise'] = min_noise
+    assert cfg.model.mr_loss == expected
+    assert ('PredictorPretrainHook' in hooks) == (loss == 'ProxyMRLoss')
+    if loss == 'ProxyMRLoss':
+        nll = dict(type='MomentNLLLoss', order=2, min_noise=0.01)
+        assert cfg.custom_hooks[0].nll == nll
+        assert cfg.custom_hooks[0].optim_wrapper.optimizer == configs.ADAM
+
+
+def test_holes_of_the_paper():
+    cfg = configs.read('glcic_proxy_mr2_celeba')
+    (hole,) = (
+        step
+        for step in cfg.train_dataloader.dataset.pipeline
+        if step.type == 'RandomHole'
+    )
+    assert (hole.box_size, hole.sides) == (64, (48, 64))
+    assert cfg.model.train_cfg.local_size == (64, 64)
+    for loader in cfg.val_dataloader, cfg.test_dataloader:
+        steps = [step.type for step in loader.dataset.pipeline]
+        assert steps == ['LoadImageFromFile', 'LoadMask', 'FillHole', 'PackInputs']
+
+
+@pytest.mark.parametrize('host', SETTINGS)
+def test_networks_fit_the_sizes(host):
+    """Unreduced: both networks take images of the paper's size."""
+    import mmagic_mr.plugin  # noqa: F401
+
+    cfg = configs.read(f'{host}_mr1_celeba')
+    model = MODELS.build(cfg.model).to('meta')
+    if host == 'srgan':
+        x = torch.empty(2, 3, 16, 16, device='meta')
+        samples = model.generator(x)
+        assert samples.shape == (2, 3, 64, 64)
+        assert model.discriminator(samples).shape == (2, 1)
+        assert len(model.noise_sites) == 16
+    else:
+        x = torch.empty(2, 4, 128, 128, device='meta')
+        samples = model.generator(x)
+        assert samples.shape == (2, 3, 128, 128)
+        assert model.disc((samples, samples[..., :64, :64])).shape == (2, 1)
+        assert len(model.noise_sites) == 3
+
+
+@pytest.fixture(scope='module')
+def faces(tmp_path_factory):
+    return tiny.write_faces(tmp_path_factory.mktemp('faces') / 'data')
+
+
+@pytest.mark.parametrize('name', NAMES)
+def test_trains_validates_tests_resumes_and_samples(name, faces, tmp_path):
+    from mmengine.runner import Runner
+
+    from mmagic_mr.inference import load_model, sample_image
+
+    cfg = tiny.load(name, faces, tmp_path)
+    proxy = 'proxy' in name
+    runner = Runner.from_cfg(cfg)
+    runner.train()
+    logged = {
+        key: buffer.data[0] for key, buffer in runner.message_hub.log_scalars.items()
+    }
+    assert all(math.isfinite(v) for values in logged.values() for v in values)
+    assert ('train/loss_mr' in logged) == ('mr' in name)
+    assert ('train/pred_std' in logged) == proxy
+    assert len(logged['train/loss_gan_g']) == 2
+    assert len(logged['train/loss_d_real']) == 1  # of 5 or 3 updates of G
+    assert {'val/PSNR', 'val/SSIM', 'val/MAE'} <= logged.keys()
+    assert (tmp_path / 'predictor' / 'best.pth').is_file() == proxy
+    assert (tmp_path / 'vis' / 'collage_000002.png').is_file()
+
+    cfg = tiny.load(name, faces, tmp_path, **{'train_cfg.max_iters': 3})
+    cfg.resume = True
+    runner = Runner.from_cfg(cfg)
+    runner.train()
+    assert runner.iter == 3
+    runner.test()
+    assert math.isfinite(runner.message_hub.get_scalar('test/PSNR').current())
+
+    model = load_model(cfg, str(tmp_path / 'iter_3.pth'))
+    for parameter, weight in zip(
+        runner.model.parameters(), model.parameters(), strict=True
+    ):
+        assert torch.equal(parameter, weight)
+    inpainting = name.startswith('glcic')
+    kind = 'gt' if inpainting else 'lq'
+    mask = faces / 'test/masks/1.png' if inpainting else None
+    one, other = (
+        sample_image(model, faces / f'test/{kind}/1.png', 2, seed, mask=mask)
+        for seed in (0, 1)
+    )
+    assert one.samples.shape == (2, 3, 32, 32)
+    assert not torch.equal(one.samples, other.samples)
+
+
+# MMagic's own configs, and what is changed in them: six lines.
+STOCK = {
+    'srgan': (
+        'mmagic::srgan_resnet/srgan_x4c64b16_1xb16-1000k_div2k.py',
+        """
+custom_imports = dict(imports=['mmagic_mr.plugin'], allow_failed_imports=False)
+model = dict(type='MRSRGAN',
+             noise='srgan',
+             num_samples=10,
+             mr_loss=dict(type='ProxyMRLoss', loss_weight=12.0, value_scale=2.0))
+custom_hooks = [dict(type='PredictorPretrainHook', max_iters=2, val_interval=1), *_base_.custom_hooks]
+""",  # noqa: E501
+        'pixel_loss (L1Loss), perceptual_loss (PerceptualLoss)',
+    ),
+    'glcic': (
+        'mmagic::global_local/gl_8xb12_celeba-256x256.py',
+        """
+custom_imports = dict(imports=['mmagic_mr.plugin'], allow_failed_imports=False)
+model = dict(type='MRGLInpaintor',
+             noise='glcic',
+             num_samples=10,
+             mr_loss=dict(type='ProxyMRLoss', loss_weight=3.0, value_scale=0.5))
+custom_hooks = [dict(type='PredictorPretrainHook', max_iters=2, val_interval=1), *_base_.custom_hooks]
+""",  # noqa: E501
+        'loss_l1_hole (L1Loss)',
+    ),
+}
+
+
+def write_stock_data(host, root):
+    """DIV2K and Set14, or CelebA-HQ, in the folders of MMagic's configs."""
+    rng = np.random.default_rng(0)
+
+    def write(path, side):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        blocks = rng.integers(0, 256, (side // 4, side // 4, 3), np.uint8)
+        cv2.imwrite(str(path), blocks.repeat(4, 0).repeat(4, 1))
+
+    names = [f'{i}.png' for i in range(2)]
+    for name in names:
+        if host == 'glcic':
+            write(root / name, 96)
+        else:
+            write(root / 'DIV2K_train_HR_sub' / name, 144)
+            write(root / 'DIV2K_train_LR_bicubic/X4_sub' / name, 36)
+            write(root / 'GTmod12' / name, 48)
+            write(root / 'LRbicx4' / name, 12)
+    lines = ''.join(f'{name} (144,144,3)\n' for name in names)
+    for file in 'meta_info_DIV2K800sub_GT', 'train_celeba_img_list':
+        (root / f'{file}.txt').write_text(lines)
+    (root / 'val_celeba_img_list.txt').write_text(lines)
+
+
+def stock_sizes(host, root, work_dir) -> dict:
+    """Paths, iterations and sizes for a test; nothing of the method."""
+    small = {
+        'work_dir': str(work_dir),
+        'default_hooks.checkpoint.out_dir': None,
+        'default_hooks.logger.interval': 1,
+        'train_cfg.max_iters': 3,
+        'train_cfg.val_interval': 3,
+        'model.num_samples': 2,
+    }
+    for split in 'train', 'val':
+        small[f'{split}_dataloader.dataset.data_root'] = str(root)
+        small[f'{split}_dataloader.num_workers'] = 0
+    small['train_dataloader.batch_size'] = 2
+    if host == 'srgan':
+        return small | {
+            'model.generator.mid_channels': 4,
+            'model.generator.num_blocks': 2,
+            'model.discriminator.mid_channels': 4,
+        }
+    for split in 'train', 'val':
+        pipeline = f'{split}_dataloader.dataset.pipeline'
+        small[f'{pipeline}.1.mask_config'] = dict(
+            max_bbox_shape=(32, 32),
+            max_bbox_delta=10,
+            min_margin=5,
+            img_shape=(64, 64),
+        )
+        small[f'{pipeline}.2.crop_size'] = (80, 80)
+        small[f'{pipeline}.3.scale'] = (64, 64)
+    for part in 'global', 'local':
+        small[f'model.disc.{part}_disc_cfg.max_channels'] = 8
+        small[f'model.disc.{part}_disc_cfg.fc_in_channels'] = 8
+    # One iteration in each phase of MMagic's schedule.
+    phases = {'local_size': (32, 32), 'iter_tc': 0, 'iter_td': 1}
+    return small | {f'model.train_cfg.{key}': v for key, v in phases.items()}
+
+
+@pytest.mark.parametrize('host', STOCK)
+def test_stock_config_with_six_lines(host, tmp_path, monkeypatch):
+    from mmengine.runner import Runner
+
+    tiny.quicken_runners()
+
+    def fetched(*args, **kwargs):
+        raise AssertionError(f'fetched {args}')
+
+    monkeypatch.setattr('torch.hub.load_state_dict_from_url', fetched)
+    monkeypatch.setattr('mmagic.models.losses.PerceptualLoss.__init__', fetched)
+    base, lines, replaced = STOCK[host]
+    assert len(lines.strip().splitlines()) == 6
+    (tmp_path / 'stock.py').write_text(f'_base_ = {base!r}\n{lines}')
+    write_stock_data(host, tmp_path / 'data')
+    cfg = Config.fromfile(tmp_path / 'stock.py')
+    small = stock_sizes(host, tmp_path / 'data', tmp_path / 'work')
+    if host == 'glcic':
+        cfg.val_dataloader.dataset.pipeline = copy.deepcopy(
+            cfg.train_dataloader.dataset.pipeline
+        )
+    cfg.merge_from_dict(small)
+    # Tests are on other data sets.
+    cfg.test_dataloader = cfg.test_evaluator = cfg.test_cfg = None
+    run = Runner.from_cfg(cfg)
+    run.train()
+    logged = {
+        key: buffer.data[0] for key, buffer in run.message_hub.log_scalars.items()
+    }
+    assert len(logged['train/loss_mr']) == {'srgan': 3, 'glcic': 2}[host]
+    assert len(logged['train/loss_gan_g']) == {'srgan': 3, 'glcic': 1}[host]
+    assert len(logged['train/loss_d_real']) == {'srgan': 3, 'glcic': 2}[host]
+    assert not {'train/loss_pix', 'train/loss_l1_hole'} & logged.keys()
+    assert all(math.isfinite(v) for values in logged.values() for v in values)
+    assert 'val/PSNR' in logged
+    (log,) = (tmp_path / 'work').glob('*/*.log')
+    assert f'ProxyMRLoss replaces {replaced}' in log.read_text()
+
+
+def sample_tool(monkeypatch, *args):
+    """tools/sample.py in this process; what it stops with, or None."""
+    from mmagic_mr import cli
+
+    path = tiny.CONFIGS.parent / 'tools/sample.py'
+    spec = importlib.util.spec_from_file_location('tool', path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    module.__dict__['__name__'] = '__main__'  # as it is run
+    monkeypatch.setattr(sys, 'argv', ['sample.py', *map(str, args)])
+    try:
+        with cli.short_errors():
+            module.main()
+    except SystemExit as stopped:
+        return str(stopped)
+    return None
+
+
+@pytest.mark.parametrize('host', SETTINGS)
+def test_sample_tool(host, faces, tmp_path, monkeypatch):
+    name = f'{host}_proxy_mr2_celeba'
+    model = MODELS.build(tiny.load(name, faces, tmp_path).model)
+    torch.save(dict(state_dict=model.state_dict()), tmp_path / 'model.pth')
+    inpainting = host == 'glcic'
+    kind = 'gt' if inpainting else 'lq'
+    mask = ['--mask', faces / 'test/masks'] if inpainting else []
+    sizes = ['--cfg-options']
+    sizes += [f'{k}={v}'.replace(' ', '') for k, v in tiny.NETWORKS[host](32).items()]
+    start = [name, tmp_path / 'model.pth', faces / 'test' / kind]
+    start += ['--num-samples', 2, '--out', tmp_path / 'out']
+    assert sample_tool(monkeypatch, *start, *mask, *sizes) is None
+    for i in range(3):
+        assert (tmp_path / f'out/{i}.png').is_file()
+        samples = [
+            cv2.imread(str(tmp_path / f'out/{i}/{k:03d}.png')).astype(int)
+            for k in range(2)
+        ]
+        assert samples[0].shape == (32, 32, 3)
+        if inpainting:
+            face = cv2.imread(str(faces / f'test/gt/{i}.png')).astype(int)
+            hole = cv2.imread(str(faces / f'test/masks/{i}.png')) > 0
+            for sample in samples:
+                assert (sample[~hole] == face[~hole]).all()
+                assert (sample[hole] != face[hole]).mean() > 0.9
+    if inpainting:
+        error = sample_tool(monkeypatch, *start, *sizes)
+        assert 'inpainting needs a mask, white in the hole (--mask FILE)' in error
+        error = sample_tool(monkeypatch, *start, '--mask', tmp_path, *sizes)
+        assert error == f'error: no mask {tmp_path}/0.png'
+    else:
+        error = sample_tool(monkeypatch, *start, '--pair', *sizes)
+        assert 'super-resolution takes the small image alone' in error
+        mask = ['--mask', faces / 'test/masks']
+        error = sample_tool(monkeypatch, *start, *mask, *sizes)
+        assert 'MRSRGAN takes no mask' in error

@@ -1,0 +1,175 @@
+"""Every config: the authors' settings stand in it, and it trains."""
+
+import math
+
+import pytest
+import torch
+from helpers import tiny
+from helpers.configs import ADAM, read
+
+# those of the demo have tests of their own
+NAMES = sorted(
+    path.stem
+    for path in tiny.CONFIGS.glob('pix2pix_*.py')
+    if not path.stem.endswith('_demo')
+)
+
+# Weights in the authors' code. Rows: dataset and distribution. Columns: MR1, MR2,
+# proxy MR1, proxy MR2
+WEIGHTS = {
+    ('cityscapes', 'gaussian'): (10, 10, 10, 10),
+    ('cityscapes', 'laplace'): (10, 10, 1, 1),
+    ('maps', 'gaussian'): (100, 10, 300, 1000),
+    ('maps', 'laplace'): (10, 1, 10, 10),
+}
+LOSSES = ('MRLoss', 1), ('MRLoss', 2), ('ProxyMRLoss', 1), ('ProxyMRLoss', 2)
+WHITEN = {
+    'cityscapes': ((0.3946, 0.2806, 0.3847), (0.2302, 0.1883, 0.2214)),
+    'maps': ((0.8767, 0.8899, 0.8668), (0.0926, 0.0601, 0.1292)),
+}
+
+
+def table():
+    """(config name, dataset, distribution, loss type, order, weight), from WEIGHTS."""
+    for (data, distribution), weights in WEIGHTS.items():
+        for (loss, order), weight in zip(LOSSES, weights, strict=True):
+            proxy = 'proxy_' if loss == 'ProxyMRLoss' else ''
+            laplace = '_laplace' if distribution == 'laplace' else ''
+            name = f'pix2pix_{proxy}mr{order}{laplace}_{data}'
+            yield name, data, distribution, loss, order, weight
+
+
+def test_the_table_and_the_baselines_are_all_there_is():
+    baselines = {
+        'pix2pix_noise_cityscapes',
+        'pix2pix_noise_maps',
+        'pix2pix_gan_cityscapes',
+    }
+    assert {row[0] for row in table()} | baselines == set(NAMES)
+
+
+@pytest.mark.parametrize(
+    ('name', 'data', 'distribution', 'loss', 'order', 'weight'), list(table())
+)
+def test_mr_settings(name, data, distribution, loss, order, weight):
+    cfg = read(name)
+    assert cfg.model.mr_loss == {
+        'type': loss,
+        'distribution': distribution,
+        'order': order,
+        'loss_weight': weight,
+    }
+    assert cfg.model.num_samples == 10
+    assert cfg.model.gen_batch_size == 8
+    hooks = {hook.type: hook for hook in cfg.custom_hooks}
+    if loss == 'MRLoss':
+        assert 'predictor' not in cfg.model
+        assert 'PredictorPretrainHook' not in hooks
+    else:
+        assert cfg.model.predictor == {'type': 'MomentPredictor'}
+        # the authors train P with order 2 whatever order the generator uses; the
+        # distribution is left to follow mr_loss
+        hook = cfg.custom_hooks[0]
+        assert hook.type == 'PredictorPretrainHook'
+        assert hook.nll == {'type': 'MomentNLLLoss', 'order': 2}
+        assert hook.optim_wrapper == cfg.optim_wrapper.generators
+
+
+@pytest.mark.parametrize('name', NAMES)
+def test_common_settings(name):
+    cfg = read(name)
+    data = name.split('_')[-1]
+    assert cfg.train_dataloader.batch_size == 16
+    assert cfg.model.gen_updates_per_disc == 1
+    assert cfg.model.noise == 'pix2pix'
+    assert cfg.model.generator.use_dropout is False
+    assert cfg.model.generator.num_down == 8
+    whiten = cfg.model.whiten
+    assert (whiten.mean, whiten.std) == WHITEN[data]
+    for part in 'generators', 'discriminators':
+        assert cfg.optim_wrapper[part].optimizer == ADAM
+        assert cfg.optim_wrapper[part].clip_grad == {'type': 'value', 'clip_value': 0.5}
+    assert 'param_scheduler' not in cfg
+    assert cfg.default_hooks.checkpoint.out_dir is None
+    assert cfg.default_scope == 'mmagic'
+    for loader in cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader:
+        assert loader.dataset.data_root == f'data/{data}'
+        # photo left, label right, and no random change but Maps' crop
+        load, *crop, pack = loader.dataset.pipeline
+        assert (load.domain_a, load.domain_b) == (
+            cfg.model.default_domain,
+            {'cityscapes': 'label', 'maps': 'map'}[data],
+        )
+        assert [step.type for step in crop] == ['StrictCrop'] * (data == 'maps')
+        assert pack.type == 'PackInputs'
+    if data == 'maps':
+        position = [
+            loader.dataset.pipeline[1].get('crop_pos')
+            for loader in (cfg.train_dataloader, cfg.val_dataloader)
+        ]
+        assert position == [None, (0, 0)]
+
+
+@pytest.mark.parametrize('data', ['cityscapes', 'maps'])
+def test_baseline_has_l1_and_the_same_noise(data):
+    cfg = read(f'pix2pix_noise_{data}')
+    assert cfg.model.mr_loss is None
+    assert cfg.model.num_samples == 1
+    assert cfg.model.gen_batch_size is None
+    assert cfg.model.loss_config.pixel_loss_weight == 100
+    assert cfg.model.noise == read(f'pix2pix_mr1_{data}').model.noise
+
+
+def test_gan_alone_has_no_reconstruction():
+    cfg = read('pix2pix_gan_cityscapes')
+    assert cfg.model.mr_loss is None
+    assert cfg.model.loss_config.pixel_loss_weight == 0
+
+
+@pytest.fixture(scope='module')
+def pairs(tmp_path_factory):
+    return tiny.write_pairs(tmp_path_factory.mktemp('pairs'))
+
+
+@pytest.mark.parametrize('name', NAMES)
+def test_trains(name, pairs, tmp_path):
+    from mmengine.runner import Runner
+
+    cfg = tiny.load(name, pairs, tmp_path)
+    proxy = 'proxy' in name
+    runner = Runner.from_cfg(cfg)
+    runner.train()
+
+    assert runner.iter == 2
+    logged = {
+        key.removeprefix('train/'): buffer.data[0]
+        for key, buffer in runner.message_hub.log_scalars.items()
+    }
+    numbers = [
+        v for values in logged.values() for v in values if not isinstance(v, str)
+    ]
+    assert all(math.isfinite(number) for number in numbers)
+    assert ('loss_mr' in logged) == ('mr' in name)
+    assert ('loss_pixel' in logged) == ('noise' in name)
+    assert ('pred_std' in logged) == proxy
+    assert {'loss_gan_g', 'loss_d_real', 'loss_d_fake'} <= logged.keys()
+    assert 'val/calibration/spread_skill' in logged
+
+    # both networks were updated in both iterations, by the authors' optimiser
+    for part in 'generators', 'discriminators':
+        wrapper = runner.optim_wrapper[part]
+        assert type(wrapper.optimizer) is torch.optim.Adam
+        assert ADAM.items() - wrapper.optimizer.defaults.items() == {('type', 'Adam')}
+        assert wrapper.clip_func is torch.nn.utils.clip_grad_value_
+        assert wrapper.clip_grad_kwargs == {'clip_value': 0.5}
+        states = wrapper.optimizer.state.values()
+        assert {int(state['step']) for state in states} == {2}
+        assert all('max_exp_avg_sq' in state for state in states)
+
+    assert (tmp_path / 'predictor' / 'best.pth').is_file() == proxy
+    if proxy:
+        assert bool(runner.model.predictor.trained)
+        assert runner.model.predictor.frozen
+    assert (tmp_path / 'iter_2.pth').is_file()
+    assert (tmp_path / 'vis' / 'collage_000002.png').is_file()
+    assert list(tmp_path.rglob('events.out.tfevents*'))

@@ -1,0 +1,125 @@
+"""What is installed: the wheel's content, its dependencies, and what mim reads."""
+
+import ast
+import subprocess
+import sys
+from collections import Counter
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import pytest
+import yaml
+from helpers import ROOT
+from mmengine.config import Config
+from packaging.requirements import Requirement
+
+import mmagic_mr
+
+LEAVES = sorted(path.name for path in (ROOT / 'configs').glob('*.py'))
+
+
+def files(folder):
+    paths = (path.relative_to(folder) for path in folder.rglob('*') if path.is_file())
+    return {path for path in paths if '__pycache__' not in path.parts}
+
+
+@pytest.fixture(scope='module')
+def built(tmp_path_factory):
+    """The package as a wheel holds it, and its dependencies."""
+    base = tmp_path_factory.mktemp('build')
+    command = [sys.executable, 'setup.py', '-q', 'egg_info', '--egg-base', base]
+    command += ['build_py', '--build-lib', base / 'lib']
+    subprocess.run(list(map(str, command)), cwd=ROOT, check=True, capture_output=True)
+    return base
+
+
+def test_wheel_carries_what_mim_looks_for(built):
+    mim = built / 'lib/mmagic_mr/.mim'
+    assert files(mim / 'configs') == files(ROOT / 'configs')
+    assert files(mim / 'tools') == files(ROOT / 'tools')
+    assert (mim / 'model-index.yml').is_file()
+
+
+def test_wheel_carries_every_file_of_the_package(built):
+    mim = Path('.mim')
+    got = {path for path in files(built / 'lib/mmagic_mr') if mim not in path.parents}
+    assert got == files(ROOT / 'mmagic_mr')
+
+
+@pytest.mark.parametrize('name', LEAVES)
+def test_config_resolves_from_within_the_package(built, name):
+    path = built / 'lib/mmagic_mr/.mim/configs' / name
+    cfg = Config.fromfile(path, import_custom_modules=False)
+    assert cfg.custom_imports.imports == ['mmagic_mr.plugin']
+    assert cfg.model.type
+
+
+def test_mim_finds_one_file_of_each_config_name(built):
+    names = Counter(path.name for path in files(built / 'lib/mmagic_mr'))
+    assert {name: names[name] for name in LEAVES} == dict.fromkeys(LEAVES, 1)
+
+
+def test_model_index_lists_the_configs():
+    index = yaml.safe_load((ROOT / 'model-index.yml').read_text())
+    collections = {collection['Name'] for collection in index['Collections']}
+    listed = []
+    for model in index['Models']:
+        assert model['In Collection'] in collections
+        assert model['Config'] == f'configs/{model["Name"]}.py'
+        listed.append(f'{model["Name"]}.py')
+    assert sorted(listed) == [name for name in LEAVES if 'demo' not in name]
+
+
+def test_constraints_satisfy_the_dependencies(built):
+    lines = (ROOT / 'constraints.txt').read_text().splitlines()
+    pins = {}
+    for line in lines:
+        if line and not line.startswith('#'):
+            pin = Requirement(line)
+            pins[pin.name.lower().replace('_', '-')] = str(pin.specifier)
+    requires = (built / 'mmagic_mr.egg-info/requires.txt').read_text().splitlines()
+    requires = [Requirement(line) for line in requires if line and line[0] != '[']
+    assert len(requires) > 10
+    for required in requires:
+        pin = pins[required.name.lower().replace('_', '-')]
+        if pin.startswith('=='):
+            assert required.specifier.contains(pin[2:]), required
+        else:
+            assert pin == str(required.specifier), required
+
+
+def test_what_is_imported_is_a_dependency(built):
+    requires = (built / 'mmagic_mr.egg-info/requires.txt').read_text()
+    declared = {
+        Requirement(line).name.lower().replace('_', '-')
+        for line in requires.split('[dev]')[0].split()
+    }
+    providers = packages_distributions()
+    for path in (ROOT / 'mmagic_mr').rglob('*.py'):
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = []
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom) and not node.level:
+                names = [node.module]
+            for name in {name.split('.')[0] for name in names}:
+                if name in sys.stdlib_module_names or name == 'mmagic_mr':
+                    continue
+                packages = {p.lower().replace('_', '-') for p in providers[name]}
+                assert packages & declared, f'{path.name} imports {name}'
+
+
+def test_version_and_light_import():
+    code = (
+        'import sys, mmagic_mr; print(mmagic_mr.__version__); '
+        'assert not {"torch", "numpy", "mmengine"} & set(sys.modules)'
+    )
+    done = subprocess.run(
+        [sys.executable, '-c', code],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == mmagic_mr.__version__ == '0.1.0'

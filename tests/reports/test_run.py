@@ -1,0 +1,129 @@
+"""What tools/test.py does, on tiny models of the three hosts with untrained weights."""
+
+import pytest
+import torch
+from helpers import tiny
+
+import mmagic_mr.plugin  # noqa: F401
+from mmagic_mr.metrics.networks import backbone
+from mmagic_mr.metrics.record import read_run
+from mmagic_mr.reports.run import add_metrics, run_and_write
+
+
+def config(**model):
+    from mmengine.config import Config
+
+    return Config(dict(model=dict(type='MRPix2Pix', num_samples=10, **model)))
+
+
+@pytest.mark.parametrize(
+    ('protocols', 'has', 'gets'),
+    [
+        (['lee2019'], None, 20),
+        (['lee2019', 'huang2018'], 10, 38),
+        (['zhu2017'], 40, 40),
+        (['all-pairs'], None, 10),
+        (['all-pairs'], 5, 5),
+    ],
+)
+def test_model_draws_what_the_protocols_need(protocols, has, gets):
+    cfg = config(eval_num_samples=has)
+    add_metrics(cfg, protocols)
+    assert cfg.model.eval_num_samples == gets
+
+
+def test_own_choice_of_metrics_stays():
+    cfg = config()
+    cfg.test_evaluator = dict(metrics=dict(type='MomentCalibration', cells=(1,)))
+    add_metrics(cfg)
+    assert cfg.test_evaluator.metrics == dict(type='MomentCalibration', cells=(1,))
+    psnr = [dict(type='PSNR', gt_key='img_photo')]
+    for form in psnr, dict(metrics=psnr), dict(type='Evaluator', metrics=psnr):
+        cfg.test_evaluator = form
+        add_metrics(cfg, stand_in=True)
+        assert [metric.type for metric in cfg.test_evaluator.metrics] == [
+            'PSNR',
+            'SampleDiversity',
+            'MomentCalibration',
+            'SampleFidelity',
+            'SampleReconstruction',
+        ]
+    cfg.test_evaluator = [dict(metrics=psnr)] * 2
+    with pytest.raises(ValueError, match='2 test sets'):
+        add_metrics(cfg)
+
+
+def test_extractor_hole_and_truth_reach_the_metrics():
+    cfg = config()
+    cfg.truth = 'a:b'
+    add_metrics(cfg, extractor='net.pt', hole=True, seed=3)
+    diversity, calibration, fidelity, reconstruction = cfg.test_evaluator.metrics
+    assert fidelity.extractor == dict(kind='torchscript', path='net.pt')
+    assert diversity.mask_key == calibration.mask_key == 'mask'
+    assert 'mask_key' not in reconstruction
+    assert calibration.truth == 'a:b'
+    assert {metric.seed for metric in cfg.test_evaluator.metrics} == {3}
+
+
+@pytest.fixture
+def _no_trunk(monkeypatch, tmp_path):
+    monkeypatch.setenv('MMAGIC_MR_CACHE', str(tmp_path / 'empty'))
+
+
+def evaluated(name, tmp_path, size=32, **options):
+    from mmengine.runner import Runner
+
+    cfg = tiny.load(
+        name,
+        tiny.write_data(name, tmp_path / 'data', size=size),
+        tmp_path / 'work',
+        size=size,
+    )
+    add_metrics(cfg, ['all-pairs'], stand_in=True, **options)
+    cfg.model.eval_num_samples = 3
+    cfg.test_dataloader.batch_size = 2
+    runner = Runner.from_cfg(cfg)
+    checkpoint = tmp_path / 'weights.pth'
+    torch.save(runner.model.state_dict(), checkpoint)
+    table = run_and_write(runner, checkpoint, 'ours', tmp_path / 'out' / 'run.json', 2)
+    return read_run(tmp_path / 'out' / 'run.json'), table
+
+
+@pytest.mark.usefixtures('_no_trunk')
+@pytest.mark.parametrize(
+    ('name', 'size', 'options'),
+    [
+        ('pix2pix_noise_cityscapes', 32, {}),
+        ('srgan_mr2_celeba', 32, {}),
+        ('glcic_mr2_celeba', 64, dict(hole=True)),
+    ],
+)
+def test_every_host_from_weights_to_file(name, size, options, tmp_path):
+    run, table = evaluated(name, tmp_path, size, **options)
+    by_key = {f'{r["group"]}/{r["key"]}': r for r in run['records']}
+    assert run['num_samples'] == 3
+    assert run['dataset']['size'] == 3
+    assert run['config']['name'] == name
+    assert (tmp_path / 'out' / run['collages'][0]).is_file()
+    diversity = by_key['diversity/all-pairs/mean-absolute-difference']
+    assert diversity['extra']['floor'] == 0
+    assert 0 < diversity['extra']['ceiling'] < 1
+    region = 'hole (mask)' if options else 'image'
+    assert diversity['extra']['region'] == region
+    assert by_key['calibration/spread_skill']['value'] > 0
+    assert 'fidelity/FID[random-convolutions-stand-in]' in by_key
+    assert 'LPIPS' not in table
+    assert ('reconstruction/LR-PSNR_mean' in by_key) == name.startswith('srgan')
+    assert 'written to' in table
+
+
+@pytest.mark.usefixtures('_no_trunk')
+def test_missing_trunk_stops_before_the_sampling(tmp_path):
+    from mmengine.runner import Runner
+
+    name = 'pix2pix_noise_cityscapes'
+    cfg = tiny.load(name, tiny.write_data(name, tmp_path / 'data'), tmp_path / 'work')
+    add_metrics(cfg)
+    runner = Runner.from_cfg(cfg)
+    with pytest.raises(backbone.BackboneMissing, match=r'tools/fetch_backbone\.py'):
+        runner.test()

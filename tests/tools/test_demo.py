@@ -1,0 +1,159 @@
+"""The demo's tool: the table by hand, and a short run from end to end."""
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from helpers import ROOT
+from PIL import Image
+
+from mmagic_mr.data.synthetic.scenes import paint_labels, scene_labels
+
+
+@pytest.fixture(scope='module')
+def demo():
+    spec = importlib.util.spec_from_file_location('demo', ROOT / 'tools' / 'demo.py')
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def task(demo):
+    return demo.TASKS['pix2pix']
+
+
+@pytest.fixture
+def table():
+    good = dict(std_ratio=1.0, mean_error=0.3, modes=0.95, off_mode=0.2)
+    return {
+        'perfect sampler': dict(good, modes=0.99),
+        'GAN + L1': dict(good, std_ratio=0.1, modes=0.25),
+        'GAN + proxy MR2': dict(good, pred_mean_error=0.1, pred_var_error=0.15),
+    }
+
+
+def test_numbers_within_their_bounds_are_not_missed(demo, task, table):
+    assert demo.missed(table, task) == []
+
+
+@pytest.mark.parametrize(
+    ('name', 'column', 'value'),
+    [
+        ('GAN + L1', 'std_ratio', 0.16),
+        ('GAN + L1', 'modes', 0.41),
+        ('GAN + proxy MR2', 'std_ratio', 0.59),
+        ('GAN + proxy MR2', 'std_ratio', 1.41),
+        ('GAN + proxy MR2', 'modes', 0.89),
+        ('GAN + proxy MR2', 'pred_mean_error', 0.16),
+        ('GAN + proxy MR2', 'pred_var_error', 0.21),
+        ('GAN + proxy MR2', 'pred_var_error', float('nan')),
+    ],
+)
+def test_a_number_out_of_bounds_is_missed(demo, task, table, name, column, value):
+    table[name][column] = value
+    (line,) = demo.missed(table, task)
+    assert line.startswith(f'{name}: {demo.COLUMNS[column]} is {value:.3f}')
+
+
+@pytest.mark.parametrize('name', ['pix2pix', 'sr', 'inpaint'])
+def test_in_every_demo_a_collapsed_proxy_and_a_diverse_baseline_are_missed(demo, name):
+    task = demo.TASKS[name]
+    collapsed = dict(
+        std_ratio=0.02, modes=0.25, pred_mean_error=0.1, pred_var_error=0.1
+    )
+    diverse = dict(collapsed, std_ratio=1.0, modes=1.0)
+    baseline, proxy = task.methods
+    assert demo.missed({baseline: collapsed, proxy: diverse}, task) == []
+    lines = demo.missed({baseline: diverse, proxy: collapsed}, task)
+    assert [line.split(' is ')[0] for line in lines] == [
+        f'{method}: {demo.COLUMNS[column]}'
+        for method in (baseline, proxy)
+        for column in ('std_ratio', 'modes')
+    ]
+
+
+def test_table_has_a_row_per_method_and_leaves_unknown_cells_empty(demo, task, table):
+    lines = demo.as_markdown(table, task).splitlines()
+    assert len(lines) == 5
+    assert all(line.count('|') == len(demo.COLUMNS) + 2 for line in lines)
+    assert lines[3] == (
+        '| GAN + L1 | 0.10 (0 to 0.15) | 0.30 | 0.25 (0 to 0.4) | 0.20 |  |  |'
+    )
+
+
+def test_progress_is_read_from_a_training_output(demo, tmp_path):
+    args = type('Args', (), dict(out=tmp_path))
+    output = tmp_path / 'some' / 'output.txt'
+    output.parent.mkdir()
+    output.write_text('loading\n')
+    assert demo.progress('some', args) == 'starting'
+    output.write_text('INFO - predictor [50/900] nll: 1.0  at most 0:01 left\n')
+    assert demo.progress('some', args) == 'predictor [50/900]'
+    output.write_text(
+        'INFO - predictor [900/900] nll: 1.0\n'
+        'INFO - Iter(train) [ 100/2000]  lr: 1e-3  eta: 0:02:51  time: 0.1\n'
+    )
+    assert demo.progress('some', args) == 'Iter(train) [ 100/2000] eta: 0:02:51'
+
+
+def test_inputs_are_whitened_by_the_scenes_own_statistics():
+    from mmengine.config import Config
+
+    whiten = Config.fromfile(
+        ROOT / 'configs' / 'pix2pix_noise_demo.py', import_custom_modules=False
+    ).model.whiten
+    values = np.stack([paint_labels(scene_labels(i)) for i in range(500)]) / 255
+    assert whiten.mean == pytest.approx(values.mean((0, 1, 2)), abs=0.02)
+    assert whiten.std == pytest.approx(values.std((0, 1, 2)), abs=0.02)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('name', ['pix2pix', 'sr', 'inpaint'])
+def test_short_demo_ends_with_table_and_picture(demo, name, tmp_path):
+    done = subprocess.run(
+        [
+            sys.executable,
+            'tools/demo.py',
+            '--short',
+            '--task',
+            name,
+            '--seed',
+            '1',
+            '--out',
+            str(tmp_path / 'out'),
+            '--data',
+            str(tmp_path / 'data'),
+        ],
+        cwd=ROOT,
+        env={**os.environ, 'PYTHONPATH': str(ROOT)},
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        timeout=900,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-3000:]
+    result = json.loads((tmp_path / 'out' / 'demo.json').read_text())
+    assert result['seed'] == 1
+    table = result['table']
+    task = demo.TASKS[name]
+    assert set(table) == {'perfect sampler', *task.methods}
+    baseline, proxy = (table[method] for method in task.methods)
+    assert table['perfect sampler']['std_ratio'] == pytest.approx(1, abs=0.05)
+    assert table['perfect sampler']['modes'] > 0.97
+    assert 'pred_mean_error' in proxy
+    assert 'pred_mean_error' not in baseline
+    for row in baseline, proxy:
+        assert set(task.check_columns) <= set(row)
+        # Outside the hole nothing changes, however little was trained
+        assert row.get('outside', 0) == 0
+    assert (tmp_path / 'out' / 'demo.md').read_text() in done.stdout
+    # Two groups of four rows, six pictures and eight samples in each.
+    width, height = Image.open(tmp_path / 'out' / 'demo.png').size
+    assert width == 4 + 14 * (96 + 4)
+    assert height > 8 * (96 + 4)
