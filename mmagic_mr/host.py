@@ -42,13 +42,23 @@ __all__ = [
     'GLInpaintor',
     'PairedImageDataset',
     'Pix2Pix',
+    'accumulation',
     'eval_mode',
     'loaders_of',
     'normalization',
     'ssim',
+    'target_domain',
     'unwrap',
     'variance_to_host',
 ]
+
+
+def __getattr__(name: str) -> type:
+    """Any other class of MMagic's models, for hosts that are written on one."""
+    found = None if name.startswith('__') else MODELS.get(name)
+    if found is None:
+        raise AttributeError(f'MMagic has no model class {name}')
+    return found
 
 
 def unwrap(model: nn.Module) -> nn.Module:
@@ -104,3 +114,13 @@ def variance_to_host(
     order = preprocessor._parse_channel_order(f'{key}_output', variance, data_sample)
     variance, _ = preprocessor._do_conversion(variance, order, 'BGR')
     return preprocessor._destruct_padding(variance, data_sample)
+
+
+def accumulation(wrapper) -> int:
+    """Iterations whose gradients an optimizer wrapper adds up for one update."""
+    return wrapper._accumulative_counts
+
+
+def target_domain(model: Pix2Pix) -> str:
+    """The domain that a translation model of MMagic generates by default."""
+    return model._default_domain

@@ -11,7 +11,7 @@ model = dict(
     reachable_domains=[target_domain],
     related_domains=[target_domain, source_domain],
     data_preprocessor=dict(data_keys=image_keys),
-    whiten=dict(mean=(0.3946, 0.2806, 0.3847), std=(0.2302, 0.1883, 0.2214)),
+    input_norm=dict(mean=(0.3946, 0.2806, 0.3847), std=(0.2302, 0.1883, 0.2214)),
 )
 
 # This replaces MMagic's pipelines: the authors neither resize nor flip while training,

@@ -9,7 +9,7 @@ model = dict(
     # bottleneck alone, one of 32 codes
     noise=dict(_delete_=True, type='categorical', sites={r'.*model\.1\.conv': 32}),
     eval_num_samples=16,
-    whiten=dict(mean=(0.6162, 0.3747, 0.6878), std=(0.3144, 0.2573, 0.2543)),
+    input_norm=dict(mean=(0.6162, 0.3747, 0.6878), std=(0.3144, 0.2573, 0.2543)),
 )
 
 data_root = 'data/demo'

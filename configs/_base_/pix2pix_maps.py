@@ -11,7 +11,7 @@ model = dict(
     reachable_domains=[target_domain],
     related_domains=[target_domain, source_domain],
     data_preprocessor=dict(data_keys=image_keys),
-    whiten=dict(mean=(0.8767, 0.8899, 0.8668), std=(0.0926, 0.0601, 0.1292)),
+    input_norm=dict(mean=(0.8767, 0.8899, 0.8668), std=(0.0926, 0.0601, 0.1292)),
 )
 
 # This replaces MMagic's pipelines: the authors crop, and neither resize nor flip

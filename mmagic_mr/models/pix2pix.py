@@ -1,105 +1,138 @@
 """Pix2Pix that draws many samples."""
 
+import re
+from types import MappingProxyType
+
 import torch
 from torch import Tensor, nn
 
-from mmagic_mr.host import MODELS, DataSample, Pix2Pix
-from mmagic_mr.models.base import Batch, MomentReconstruction, _unwrapped
-from mmagic_mr.sampling.sharing import SharedForward
+from mmagic_mr.errors import UserError
+from mmagic_mr.host import MODELS, DataSample, Pix2Pix, eval_mode, target_domain, unwrap
+from mmagic_mr.models.batch import Batch
+from mmagic_mr.models.gan import MomentGAN
+from mmagic_mr.sampling import SharedForward
 
 
 class DomainNetworks(nn.ModuleDict):
     """One network for each target domain, callable.
 
     MMagic keeps a plain ``ModuleDict`` and calls its items. Under DDP that goes past
-    the wrapper, and gradients are never synchronised; a call of this one does not.
+    the wrapper, and gradients are never synchronized; a call of this one does not.
     """
 
-    def forward(self, *inputs, domain: str) -> Tensor:
+    def forward(self, *inputs: Tensor, domain: str) -> Tensor:
         return self[domain](*inputs)
 
 
+def innermost_decoder(generator: nn.Module) -> dict[str, int]:
+    """The three innermost decoder convolutions: 1x1, 2x2, 4x4 at 256x256."""
+    decoder = [
+        name
+        for name, module in generator.named_modules()
+        if isinstance(module, nn.ConvTranspose2d)
+    ]
+    return {re.escape(name): 32 for name in decoder[:3]}
+
+
 @MODELS.register_module()
-class MRPix2Pix(MomentReconstruction, Pix2Pix):
-    """Pix2Pix with K samples per input and a moment reconstruction loss.
+class MRPix2Pix(MomentGAN, Pix2Pix):
+    """Pix2Pix with K samples per input and losses on the samples.
+
+    They replace ``loss_config.pixel_loss_weight`` (the L1 term).
 
     Args:
-        gan_loss: config of MMagic's ``GANLoss``; ``loss_weight=0``: no discriminator
+        gan_loss: Config of MMagic's ``GANLoss``; ``loss_weight=0``: no discriminator
             in the training at all (appendix F.1).
-        kwargs: those of :class:`MomentReconstruction` and of MMagic's ``Pix2Pix``.
-
-    ``mr_loss`` replaces ``loss_config.pixel_loss_weight`` (the L1 term).
+        kwargs: Those of `MomentGAN`, `MomentReconstruction` and MMagic's ``Pix2Pix``.
 
     Reference:
         Isola et al., "Image-to-Image Translation with Conditional Adversarial
         Networks", CVPR 2017; Lee et al., ICLR 2019.
     """
 
+    mmagic_class = Pix2Pix
     generator_name = 'generators'
     discriminator_name = 'discriminators'
+    reconstruction_terms = ('pixel_loss_weight',)  # in loss_config
+    used_arguments = (
+        'generator',
+        'discriminator',
+        'default_domain',
+        'reachable_domains',
+        'related_domains',
+        'data_preprocessor',
+        'discriminator_steps',
+        'disc_init_steps',
+        'loss_config',
+    )
+    noise_presets = MappingProxyType({'pix2pix': innermost_decoder})
 
     def __init__(self, *, gan_loss: dict | None = None, **kwargs):
+        unknown = set(kwargs.get('loss_config') or {}) - {'pixel_loss_weight'}
+        if unknown:
+            raise UserError(
+                f'loss_config: MRPix2Pix does not use {", ".join(sorted(unknown))}; it '
+                'has pixel_loss_weight'
+            )
         super().__init__(**kwargs)
         self.size_multiple = 2 ** kwargs['generator'].get('num_down', 0)
-        gan_loss = gan_loss or {}
-        self.gan_loss = MODELS.build(
-            {'type': 'GANLoss', 'gan_type': 'vanilla', **gan_loss}
-        )
+        defaults = dict(type='GANLoss', gan_type='vanilla')
+        self.gan_loss = MODELS.build({**defaults, **(gan_loss or {})})
         self.pixel_loss = MODELS.build(dict(type='L1Loss'))
         self.generators = DomainNetworks(self.generators)
         if self.discriminators is not None:
             self.discriminators = DomainNetworks(self.discriminators)
-        self.target_domain = self._default_domain
+        self.target_domain = target_domain(self)
         (self.source_domain,) = self.get_other_domains(self.target_domain)
         self.input_field = f'img_{self.source_domain}'
-        self.target_field = f'img_{self.target_domain}'
-
-    @property
-    def image_key(self) -> str:
-        return f'img_{self.target_domain}'
+        self.target_field = self.image_key = f'img_{self.target_domain}'
 
     def init_weights(self) -> None:
         # Not `super()`: MMagic's writes a line per parameter to the log, of values
-        # that it takes before the initialisation (its issue 2109 hides that).
-        networks = [*_unwrapped(self.generators).values()]
+        # that it takes before the initialization (its issue 2109 hides that).
+        networks = [*unwrap(self.generators).values()]
         if self.discriminators is not None:
-            networks += _unwrapped(self.discriminators).values()
+            networks += unwrap(self.discriminators).values()
         if self.predictor is not None:
             networks.append(self.predictor)
         for network in networks:
             network.init_weights()
 
-    def drop_reconstruction(self, host: dict) -> list:
+    def drop_reconstruction(self, host: dict, keep: tuple[str, ...]) -> list[str]:
         loss_config = dict(host.get('loss_config') or {})
         weight = loss_config.get('pixel_loss_weight', 100)
+        if not weight or 'pixel_loss_weight' in keep:
+            return []
         host['loss_config'] = {**loss_config, 'pixel_loss_weight': 0}
-        return [f'loss_config.pixel_loss_weight={weight} (L1)'] if weight else []
+        return [f'loss_config.pixel_loss_weight={weight} (L1)']
 
-    def noisy_networks(self) -> list:
-        return list(_unwrapped(self.generators).values())
+    def noisy_networks(self) -> list[nn.Module]:
+        return list(unwrap(self.generators).values())
 
     def make_batch(self, data: dict) -> Batch:
         inputs = data['inputs']
-        return Batch(
-            self.whiten(inputs[f'img_{self.source_domain}']),
-            inputs[f'img_{self.target_domain}'],
-        )
+        x = inputs[f'img_{self.source_domain}']
+        return Batch(self.normalize(x), inputs[f'img_{self.target_domain}'])
 
-    def generate(self, network: nn.Module, batch: Batch) -> Tensor:
-        return network(batch.x, domain=self.target_domain)
+    def generate(self, network: nn.Module, x: Tensor) -> Tensor:
+        return network(x, domain=self.target_domain)
 
-    def judge(
-        self, network: nn.Module, batch: Batch, images: Tensor, num_samples: int
-    ) -> Tensor:
-        with SharedForward(len(batch.x), num_samples):
-            return network(torch.cat([batch.x, images], 1), domain=self.target_domain)
+    def discriminate(self, network: nn.Module, batch: Batch, images: Tensor) -> Tensor:
+        n, k = images.shape[:2]
+        rows = images.flatten(0, 1)
+        if not self.share_work:
+            pairs = torch.cat([batch.x.repeat_interleave(k, 0), rows], 1)
+            return network(pairs, domain=self.target_domain)
+        with SharedForward(n, k):
+            return network(torch.cat([batch.x, rows], 1), domain=self.target_domain)
 
-    def is_generator_turn(self, iteration: int) -> bool:
-        return (
-            iteration + 1
-        ) % self.discriminator_steps == 0 and iteration >= self.disc_init_steps
+    def generator_turn(self, iteration: int) -> int | None:
+        turn, waiting = divmod(iteration + 1, self.discriminator_steps)
+        if waiting or iteration < self.disc_init_steps:
+            return None
+        return turn - 1
 
-    def host_losses(self, batch: Batch, samples: Tensor) -> dict:
+    def host_losses(self, batch: Batch, samples: Tensor) -> dict[str, Tensor]:
         if not self.pixel_loss_weight:
             return {}
         l1 = self.pixel_loss_of(self.pixel_loss, batch, samples)
@@ -114,6 +147,6 @@ class MRPix2Pix(MomentReconstruction, Pix2Pix):
         Shape:
             img (N, C, H, W); ``source`` and ``target`` of the result likewise.
         """
-        with self._eval_mode():
+        with eval_mode(self):
             target = self.sample(img, num_samples=1).squeeze(1)
         return dict(source=img, target=target)

@@ -6,6 +6,7 @@ import torch
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
+from mmagic_mr.errors import UserError
 from mmagic_mr.functional import Moments
 from mmagic_mr.host import MODELS
 
@@ -20,13 +21,15 @@ class MomentPredictor(BaseModule):
     ``train()`` is called on the model around it.
 
     Args:
-        generator: config of any MMagic generator. Dropout is turned off: it would be
+        generator: Config of any MMagic generator. Dropout is turned off: it would be
             a noise source.
-        head: name of the generator's output convolution. None: of the convolutions
-            with the fewest output channels, the last.
+        head: Name of the generator's output convolution. None: the last one with as
+            many output channels as the config's ``out_channels`` says, or, where it
+            says nothing, as the fewest that any convolution has.
 
     Raises:
-        ValueError: ``head`` names no convolution of the generator.
+        UserError: ``head`` names no convolution of the generator, or none has that many
+            channels.
 
     Shape:
         x (N, C, H, W) to center and log dispersion, each (N, C', H', W').
@@ -41,7 +44,7 @@ class MomentPredictor(BaseModule):
         if 'use_dropout' in generator:
             generator['use_dropout'] = False
         self.generator = MODELS.build(generator)
-        output = self._output_convolution(head)
+        output = self._output_convolution(head, generator.get('out_channels'))
         self.log_dispersion = deepcopy(output)
         self._reset_head(output)
         output.register_forward_pre_hook(self._keep_features)
@@ -49,17 +52,18 @@ class MomentPredictor(BaseModule):
         self.register_buffer('trained', torch.tensor(False))
         self.freeze()
 
-    def _output_convolution(self, head) -> nn.Module:
+    def _output_convolution(self, head, channels) -> nn.Module:
         convolutions = {
             name: module
             for name, module in self.generator.named_modules()
             if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d))
         }
         if head is None:
-            fewest = min(conv.out_channels for conv in convolutions.values())
-            head = [n for n, c in convolutions.items() if c.out_channels == fewest][-1]
+            channels = channels or min(c.out_channels for c in convolutions.values())
+            fits = [n for n, c in convolutions.items() if c.out_channels == channels]
+            head = fits[-1] if fits else f'of {channels} channels'
         if head not in convolutions:
-            raise ValueError(
+            raise UserError(
                 f'head {head!r} names no convolution of '
                 f'{type(self.generator).__name__}; the last ones are '
                 f'{list(convolutions)[-5:]}'
@@ -78,7 +82,7 @@ class MomentPredictor(BaseModule):
             nn.init.zeros_(self.log_dispersion.bias)
 
     def init_weights(self) -> None:
-        """Initialise the generator as its own config says, and the second head."""
+        """Initialize the generator as its own config says, and the second head."""
         self.generator.init_weights()
         self._reset_head(self.generator.get_submodule(self.head))
 

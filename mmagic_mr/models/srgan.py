@@ -2,33 +2,25 @@
 
 from torch import Tensor
 
+from mmagic_mr.errors import UserError
 from mmagic_mr.host import MODELS, SRGAN
-from mmagic_mr.models.base import Batch, MomentReconstruction, _unwrapped
-
-
-class _SRGAN(SRGAN):
-    """MMagic's, which cannot be built without a pixel loss."""
-
-    def __init__(self, *, pixel_loss: dict | None = None, **kwargs):
-        super().__init__(pixel_loss=pixel_loss or dict(type='L1Loss'), **kwargs)
-        if pixel_loss is None:
-            # Deleted first: DDP stumbles over a module that is None.
-            del self.pixel_loss
-            self.pixel_loss = None
+from mmagic_mr.models.batch import Batch
+from mmagic_mr.models.gan import MomentGAN
+from mmagic_mr.models.restoration import OptionalPixelLoss, Restoration
 
 
 @MODELS.register_module()
-class MRSRGAN(MomentReconstruction, _SRGAN):
-    """SRGAN with K samples per input and a moment reconstruction loss.
+class MRSRGAN(MomentGAN, Restoration, OptionalPixelLoss, SRGAN):
+    """SRGAN with K samples per input and losses on the samples.
 
-    ``mr_loss`` replaces ``pixel_loss`` and ``perceptual_loss``; what is replaced is not
-    built either (MMagic's perceptual loss downloads a VGG19).
+    They replace ``pixel_loss`` and ``perceptual_loss``; what is replaced is not built
+    either (MMagic's perceptual loss downloads a VGG19).
 
     Args:
-        kwargs: those of :class:`MomentReconstruction` and of MMagic's ``SRGAN``.
+        kwargs: Those of `MomentGAN`, `MomentReconstruction` and MMagic's ``SRGAN``.
 
     Raises:
-        ValueError: ``disc_repeat`` above 1; in training, an enlargement of the data
+        UserError: ``disc_repeat`` above 1; in training, an enlargement of the data
             that is not the network's.
 
     Reference:
@@ -45,47 +37,37 @@ class MRSRGAN(MomentReconstruction, _SRGAN):
         torch.Size([2, 5, 3, 64, 64])
     """
 
+    mmagic_class = SRGAN
     reconstruction_terms = ('pixel_loss', 'perceptual_loss')
+    used_arguments = (
+        'generator',
+        'discriminator',
+        'gan_loss',
+        'train_cfg',
+        'test_cfg',
+        'init_cfg',
+        'data_preprocessor',
+    )
 
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
         if self.disc_repeat > 1:
-            raise ValueError(
+            raise UserError(
                 f'train_cfg.disc_repeat is {self.disc_repeat}, and one batch serves '
                 'one update of the discriminator here: take it out, and set '
                 'gen_updates_per_disc for the ratio of the updates'
             )
 
-    def make_batch(self, data: dict) -> Batch:
-        inputs = data['inputs']
-        y = data['data_samples'].get('gt_img')
-        if y is not None:
-            self._check_scale(inputs, y)
-        return Batch(self.whiten(inputs), y)
+    def generator_turn(self, iteration: int) -> int | None:
+        if iteration % self.disc_steps or iteration < self.disc_init_steps:
+            return None
+        return iteration // self.disc_steps
 
-    def _check_scale(self, x: Tensor, y: Tensor) -> None:
-        scale = getattr(_unwrapped(self.generator), 'upscale_factor', None)
-        (height, width), (y_height, y_width) = x.shape[-2:], y.shape[-2:]
-        if scale and (y_height, y_width) != (scale * height, scale * width):
-            raise ValueError(
-                f'the network enlarges {scale} times, and the data pairs '
-                f'{width}x{height} with {y_width}x{y_height}: set '
-                'generator.upscale_factor, or prepare the data with that scale'
-            )
-
-    def is_generator_turn(self, iteration: int) -> bool:
-        return iteration % self.disc_steps == 0 and iteration >= self.disc_init_steps
-
-    def host_losses(self, batch: Batch, samples: Tensor) -> dict:
-        losses = {}
-        if self.pixel_loss is not None:
-            losses['loss_pix'] = self.pixel_loss_of(self.pixel_loss, batch, samples)
+    def host_losses(self, batch: Batch, samples: Tensor) -> dict[str, Tensor]:
+        losses = super().host_losses(batch, samples)
         if self.perceptual_loss is not None:
             y = batch.y.repeat_interleave(samples.shape[1], 0)
             terms = self.perceptual_loss(samples.flatten(0, 1), y)
-            for name, term in zip(
-                ('loss_perceptual', 'loss_style'), terms, strict=True
-            ):
-                if term is not None:
-                    losses[name] = term
+            names = 'loss_perceptual', 'loss_style'
+            losses |= {n: t for n, t in zip(names, terms, strict=True) if t is not None}
         return losses

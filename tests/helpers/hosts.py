@@ -1,6 +1,11 @@
-"""Small SRGAN and GLCIC models, data for them, and what holds for both."""
+"""Small models of every host, data for them, and what holds for all of them.
+
+A new host is one entry in `HOSTS`; tests/models/test_hosts.py does the rest.
+"""
 
 import copy
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
 import torch
 from mmagic.registry import MODELS
@@ -8,11 +13,14 @@ from mmagic.structures import DataSample
 from mmengine.config import ConfigDict
 from mmengine.optim import OptimWrapperDict, build_optim_wrapper
 from mmengine.registry import init_default_scope
+from torch import nn
 
 import mmagic_mr.plugin  # noqa: F401
+from helpers import pix2pix
 
 GAN = dict(type='GANLoss', gan_type='vanilla', loss_weight=1.0)
 BN = dict(type='BN')
+PROXY = dict(type='ProxyMRLoss', loss_weight=10.0)
 SRGAN = dict(
     type='MRSRGAN',
     data_preprocessor=dict(type='DataPreprocessor', mean=[127.5], std=[127.5]),
@@ -22,6 +30,28 @@ SRGAN = dict(
     discriminator=dict(type='PooledVGG', mid_channels=2),
     gan_loss=GAN,
     noise='srgan',
+)
+RRDB = dict(
+    type='RRDBNet',
+    in_channels=3,
+    out_channels=3,
+    mid_channels=4,
+    num_blocks=2,
+    growth_channels=4,
+)
+ESRGAN = SRGAN | dict(type='MRESRGAN', generator=RRDB, noise='rrdb')
+EDIT = dict(
+    type='MREditModel',
+    data_preprocessor=SRGAN['data_preprocessor'],
+    generator=dict(
+        type='EDSRNet',
+        in_channels=3,
+        out_channels=3,
+        mid_channels=4,
+        num_blocks=2,
+        upscale_factor=4,
+    ),
+    noise='edsr',
 )
 GLCIC = dict(
     type='MRGLInpaintor',
@@ -52,35 +82,6 @@ GLCIC = dict(
     loss_gan=GAN,
     noise='glcic',
 )
-
-
-def build(host: dict, **kwargs):
-    """A model of 8x8 -> 32x32, or of 32x32 with holes in boxes of 16x16."""
-    init_default_scope('mmagic')
-    torch.manual_seed(0)
-    defaults = dict(num_samples=3, mr_loss=dict(type='MRLoss', loss_weight=10.0))
-    model = MODELS.build(ConfigDict(copy.deepcopy(host) | defaults | kwargs))
-    model.init_weights()
-    return model
-
-
-def trained(model):
-    """As if the predictor had been trained."""
-    if model.predictor is not None:
-        model.predictor.trained.fill_(True)
-    return model
-
-
-def optim_wrapper_of(network, **kwargs):
-    cfg = dict(type='OptimWrapper', optimizer=dict(type='SGD', lr=0.1)) | kwargs
-    return build_optim_wrapper(network, copy.deepcopy(cfg))
-
-
-def optim_wrapper(model, **kwargs):
-    networks = model.generator_name, model.discriminator_name
-    return OptimWrapperDict(
-        **{n: optim_wrapper_of(getattr(model, n), **kwargs) for n in networks}
-    )
 
 
 def image(rng, size):
@@ -114,6 +115,96 @@ def gl_data(n=4, size=32):
     return data
 
 
+class Perceptual(nn.Module):
+    """In place of MMagic's, which fetches a network."""
+
+    def forward(self, x, gt):
+        return (x - gt).square().mean(), None
+
+
+@dataclass(frozen=True)
+class Spec:
+    """A host under test.
+
+    Attributes:
+        config: Of a small model.
+        data: Makes a batch of n inputs as a loader gives it.
+        effects: Argument of MMagic's constructor that is a loss -> a config of it, and
+            the name in the log under which it then appears.
+    """
+
+    config: dict
+    data: Callable[..., dict]
+    effects: dict[str, tuple] = field(default_factory=dict)
+
+
+MODELS.register_module(module=Perceptual, force=True)
+L1 = dict(type='L1Loss')
+PERCEPTUAL = dict(type='Perceptual'), 'loss_perceptual'
+HOSTS = {
+    'pix2pix': Spec(
+        {k: v for k, v in pix2pix.config().items() if k not in pix2pix.OURS},
+        pix2pix.data,
+        dict(loss_config=(dict(pixel_loss_weight=1.0), 'loss_pixel')),
+    ),
+    'srgan': Spec(
+        SRGAN, sr_data, dict(pixel_loss=(L1, 'loss_pix'), perceptual_loss=PERCEPTUAL)
+    ),
+    'esrgan': Spec(
+        ESRGAN, sr_data, dict(pixel_loss=(L1, 'loss_pix'), perceptual_loss=PERCEPTUAL)
+    ),
+    'edit': Spec(EDIT, sr_data, dict(pixel_loss=(L1, 'loss_pix'))),
+    'glcic': Spec(
+        GLCIC,
+        gl_data,
+        dict(
+            loss_l1_hole=(L1, 'loss_l1_hole'),
+            loss_l1_valid=(L1, 'loss_l1_valid'),
+            loss_disc_shift=(dict(type='DiscShiftLoss'), 'loss_disc_shift'),
+        ),
+    ),
+}
+
+
+def build(host: dict, **kwargs):
+    """A small model with a moment loss, K = 3; ``kwargs`` change its config."""
+    init_default_scope('mmagic')
+    torch.manual_seed(0)
+    if 'sample_losses' not in kwargs:
+        kwargs = dict(mr_loss=dict(type='MRLoss', loss_weight=10.0)) | kwargs
+    config = copy.deepcopy(host) | dict(num_samples=3) | kwargs
+    model = MODELS.build(ConfigDict(config))
+    model.init_weights()
+    return model
+
+
+def trained(model):
+    """As if the predictor had been trained."""
+    if model.predictor is not None:
+        model.predictor.trained.fill_(True)
+    return model
+
+
+def networks(model) -> dict[str, nn.Module]:
+    """The networks that are optimized, by their names in the optimizer's config."""
+    names = model.generator_name, getattr(model, 'discriminator_name', None)
+    found = {n: getattr(model, n) for n in names if n}
+    return {n: network for n, network in found.items() if network is not None}
+
+
+def optim_wrapper_of(network, **kwargs):
+    cfg = dict(type='OptimWrapper', optimizer=dict(type='SGD', lr=0.1)) | kwargs
+    return build_optim_wrapper(network, copy.deepcopy(cfg))
+
+
+def optim_wrapper(model, **kwargs):
+    """One for each network; a single one for hosts without a discriminator."""
+    wrappers = {n: optim_wrapper_of(m, **kwargs) for n, m in networks(model).items()}
+    if not hasattr(model, 'discriminator_name'):
+        return wrappers[model.generator_name]
+    return OptimWrapperDict(**wrappers)
+
+
 def parameters(module):
     return {name: p.detach().clone() for name, p in module.named_parameters()}
 
@@ -127,28 +218,33 @@ def batch_of(model, data):
     return model.make_batch(model.data_preprocessor(copy.deepcopy(data), True))
 
 
+def map_batch(batch, function):
+    """A batch with each of its tensors changed."""
+    return type(batch)(
+        **{k: None if v is None else function(v) for k, v in vars(batch).items()}
+    )
+
+
+def noisy_network(model):
+    (network,) = model.noisy_networks()
+    return network
+
+
 def check_update_equals_that_of_repeated_inputs(model, data, n=2, k=3):
     """Every term of the generator's loss, and its gradient, in double precision."""
     model.double()
     batch = batch_of(model, data).first(n)
-    batch = type(batch)(
-        *(
-            v.double() if v is not None and v.is_floating_point() else v
-            for v in vars(batch).values()
-        )
-    )
-    z = {}
-    samples = model.draw(model.generator, batch, k, keep=z)
-    shared = model.generator_losses(batch, samples, None)
-    weights = list(model.generator.parameters())
+    batch = map_batch(batch, lambda v: v.double() if v.is_floating_point() else v)
+    network, z = getattr(model, model.generator_name), {}
+    samples = model.draw(network, batch, k, keep=z)
+    shared = model.generator_losses(batch, samples)
+    weights = list(network.parameters())
     ours = torch.autograd.grad(sum(shared.values()), weights)
 
     z = {site: values.flatten(0, 1)[:, None] for site, values in z.items()}
-    batch = type(batch)(
-        *(v if v is None else v.repeat_interleave(k, 0) for v in vars(batch).values())
-    )
-    samples = model.draw(model.generator, batch, 1, z=z)
-    repeated = model.generator_losses(batch, samples, None)
+    batch = map_batch(batch, lambda v: v.repeat_interleave(k, 0))
+    samples = model.draw(network, batch, 1, z=z)
+    repeated = model.generator_losses(batch, samples)
     theirs = torch.autograd.grad(sum(repeated.values()), weights)
     assert shared.keys() == repeated.keys()
     for name in shared:
@@ -160,13 +256,11 @@ def check_update_equals_that_of_repeated_inputs(model, data, n=2, k=3):
 def check_training(model, data):
     """Finite logs; each network moves by its own update; the predictor never."""
     trained(model)
-    before = {
-        name: parameters(getattr(model, name))
-        for name in (model.generator_name, model.discriminator_name, 'predictor')
-        if getattr(model, name) is not None
-    }
-    wrappers = optim_wrapper(model)
-    logs = model.train_step(copy.deepcopy(data), wrappers)
+    watched = networks(model)
+    if model.predictor is not None:
+        watched['predictor'] = model.predictor
+    before = {name: parameters(network) for name, network in watched.items()}
+    logs = model.train_step(copy.deepcopy(data), optim_wrapper(model))
     assert all(torch.isfinite(torch.as_tensor(v)) for v in logs.values())
     for name, values in before.items():
         assert bool(moved(values, getattr(model, name))) == (name != 'predictor')
@@ -190,12 +284,28 @@ def check_host_fields(model, data, size):
     return outputs
 
 
+def stock_config(config: dict) -> dict:
+    """The same model of MMagic's own class."""
+    cls = MODELS.get(config['type'])
+    ours = (
+        'noise',
+        'num_samples',
+        'mr_loss',
+        'gan_loss' * (config['type'] == 'MRPix2Pix'),
+    )
+    return {k: copy.deepcopy(v) for k, v in config.items() if k not in ours} | dict(
+        type=cls.mmagic_class.__name__
+    )
+
+
 def check_released_checkpoints_load(model, stock):
     """Of MMagic's own class: only the noise and the predictor are new."""
     result = model.load_state_dict(stock.state_dict(), strict=False)
     assert result.unexpected_keys == []
     new = [k for k in result.missing_keys if not k.startswith('predictor.')]
-    assert new == [f'generator.{site}.noise.conv.weight' for site in model.noise_sites]
+    site = noisy_network(model)
+    prefix = next(n for n, m in model.named_modules() if m is site)
+    assert new == [f'{prefix}.{s}.noise.conv.weight' for s in model.noise_sites]
     for name, value in stock.state_dict().items():
         assert torch.equal(model.state_dict()[name], value)
 

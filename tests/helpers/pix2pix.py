@@ -11,6 +11,7 @@ from mmengine.registry import init_default_scope
 import mmagic_mr.plugin  # noqa: F401
 
 KEYS = ['img_label', 'img_photo']
+OURS = ('num_samples', 'mr_loss')  # set by the tests, not part of a host
 
 
 def config(num_down=5, base_channels=4, **kwargs):

@@ -12,8 +12,7 @@ from mmagic.registry import MODELS
 from torch.utils.flop_counter import FlopCounterMode
 
 from mmagic_mr.functional import proxy_mr_loss
-from mmagic_mr.models.base import Batch
-from mmagic_mr.models.global_local import local_patches
+from mmagic_mr.models.inpainting import local_patches
 from mmagic_mr.sampling.noise import sampling
 
 PROXY = dict(type='ProxyMRLoss', loss_weight=10.0)
@@ -51,7 +50,7 @@ def test_encoder_is_computed_once():
 
     def update(batch, num_samples):
         samples = model.draw(model.generator, batch, num_samples)
-        losses = model.generator_losses(batch, samples, None)
+        losses = model.generator_losses(batch, samples)
         assert losses.keys() == {'loss_gan_g', 'loss_mr'}
         sum(losses.values()).backward()
 
@@ -116,7 +115,7 @@ def test_three_times_the_weight_is_the_authors_reduction(batch):
     model = build(mr_loss=dict(type='ProxyMRLoss', loss_weight=3000.0))
     samples = torch.rand(4, 3, 3, 32, 32, requires_grad=True)
     moments = model.predictor.moments(batch.x)
-    ours = model.mr_loss(samples, moments, batch.mask)
+    ours = model.sample_losses['mr'](samples, moments, mask=batch.mask)
     # Their code: sums over channels and pixels, divided by the number of pixels.
     values = proxy_mr_loss(samples, moments)
     theirs = 1000 * (values * batch.mask).sum() / batch.mask.sum()
@@ -135,7 +134,7 @@ def test_discriminators_see_composed_images_and_the_box(batch, monkeypatch):
         return images[0].new_zeros(len(images[0]), 1, requires_grad=True)
 
     monkeypatch.setattr(model.disc, 'forward', spy)
-    model.generator_losses(batch, samples, None)
+    model.generator_losses(batch, samples)
     ((whole, local),) = seen
     expected = torch.where(
         batch.mask.unsqueeze(1) > 0, samples, batch.y.unsqueeze(1)
@@ -177,7 +176,8 @@ def test_schedule_is_mmagics(disc_step):
             updates_gen = count == 0 and cur_iter > 6
         expected.append((updates_disc, updates_gen))
     ours = [
-        (model.is_adversarial(i), bool(model.is_generator_turn(i))) for i in range(15)
+        (model.is_adversarial(i), model.generator_turn(i) is not None)
+        for i in range(15)
     ]
     assert ours == expected
 
@@ -204,7 +204,8 @@ def test_no_gan_loss_while_mmagic_warms_up():
 def test_moment_loss_replaces_l1(monkeypatch):
     lines = []
     monkeypatch.setattr(
-        'mmagic_mr.models.base.print_log', lambda line, logger: lines.append(line)
+        'mmagic_mr.models.reconstruction.print_log',
+        lambda line, logger: lines.append(line),
     )
     l1 = dict(type='L1Loss')
     model = build(loss_l1_hole=l1, loss_l1_valid=l1)
@@ -221,7 +222,7 @@ def test_baseline_keeps_the_hosts_l1(batch):
         loss_l1_valid=dict(type='L1Loss'),
     )
     samples = torch.rand(4, 1, 3, 32, 32)
-    losses = model.generator_losses(batch, samples, None)
+    losses = model.generator_losses(batch, samples)
     assert losses.keys() == {'loss_gan_g', 'loss_l1_hole', 'loss_l1_valid'}
     difference = samples[:, 0] - batch.y
     inside = (batch.mask > 0).expand_as(difference)
@@ -266,8 +267,8 @@ def test_sync_batch_norm_works_in_one_process():
         assert float(logs[name]) == pytest.approx(float(same[name]), rel=1e-5)
 
 
-def test_whitening_leaves_the_known_pixels_alone():
-    model = build(whiten=dict(mean=(0.5,) * 3, std=(0.2,) * 3))
+def test_input_norm_leaves_the_known_pixels_alone():
+    model = build(input_norm=dict(mean=(0.5,) * 3, std=(0.2,) * 3))
     batch = hosts.batch_of(model, hosts.gl_data())
     torch.testing.assert_close(batch.x[:, :3], (batch.known - 0.5) / 0.2)
     assert torch.equal(batch.x[:, 3:], batch.mask)
@@ -278,9 +279,9 @@ def test_bad_input(batch):
     with pytest.raises(ValueError, match=r'image with its hole.*4 channels: got 3'):
         model.sample(torch.zeros(2, 3, 32, 32))
     with pytest.raises(ValueError, match=r'48x48 is larger.*train_cfg.local_size'):
-        model.judge(model.disc, batch, batch.y, 1)
+        model.discriminate(model.disc, batch, batch.y.unsqueeze(1))
     with pytest.raises(ValueError, match='let the pipeline set mask_bbox'):
-        model.judge(model.disc, Batch(batch.x, batch.y), batch.y, 1)
+        model.discriminate(model.disc, replace(batch, box=None), batch.y.unsqueeze(1))
 
 
 @pytest.fixture(scope='module')

@@ -9,7 +9,7 @@ from mmagic.registry import MODELS
 from torch.utils.flop_counter import FlopCounterMode
 
 import mmagic_mr.plugin  # noqa: F401
-from mmagic_mr.models.base import Batch
+from mmagic_mr.models.batch import Batch
 
 
 def test_flops_of_a_generator_update():
@@ -22,7 +22,7 @@ def test_flops_of_a_generator_update():
     image = torch.empty(2, 3, 256, 256, device='meta')
     with FlopCounterMode(display=False) as counter:
         samples = model.draw(model.generators, Batch(image, image), 10)
-        losses = model.generator_losses(Batch(image, image), samples, None)
+        losses = model.generator_losses(Batch(image, image), samples)
         sum(losses.values()).backward()
     assert samples.shape == (2, 10, 3, 256, 256)
     assert set(losses) == {'loss_gan_g', 'loss_mr'}
@@ -36,14 +36,14 @@ def test_update_equals_that_of_repeated_inputs():
     x, y = torch.randn(2, 2, 3, 32, 32, dtype=torch.double)
     z = {}
     samples = model.draw(model.generators, Batch(x, y), 3, keep=z)
-    shared = model.generator_losses(Batch(x, y), samples, None)
+    shared = model.generator_losses(Batch(x, y), samples)
     parameters = list(model.generators.parameters())
     ours = torch.autograd.grad(sum(shared.values()), parameters)
 
     z = {site: values.flatten(0, 1)[:, None] for site, values in z.items()}
     batch = Batch(x.repeat_interleave(3, 0), y.repeat_interleave(3, 0))
     samples = model.draw(model.generators, batch, 1, z=z)
-    repeated = model.generator_losses(batch, samples, None)
+    repeated = model.generator_losses(batch, samples)
     theirs = torch.autograd.grad(sum(repeated.values()), parameters)
     for name in shared:
         torch.testing.assert_close(shared[name], repeated[name], rtol=1e-10, atol=0)
@@ -54,7 +54,8 @@ def test_update_equals_that_of_repeated_inputs():
 def test_setting_the_moment_loss_replaces_l1(monkeypatch):
     lines = []
     monkeypatch.setattr(
-        'mmagic_mr.models.base.print_log', lambda line, logger: lines.append(line)
+        'mmagic_mr.models.reconstruction.print_log',
+        lambda line, logger: lines.append(line),
     )
     model = build(loss_config=dict(pixel_loss_weight=100.0))
     assert len(lines) == 1
@@ -62,12 +63,12 @@ def test_setting_the_moment_loss_replaces_l1(monkeypatch):
     assert model.pixel_loss_weight == 0
     batch = Batch(*torch.randn(2, 2, 3, 32, 32))
     samples = torch.randn(2, 3, 3, 32, 32)
-    assert set(model.generator_losses(batch, samples, None)) == {
+    assert set(model.generator_losses(batch, samples)) == {
         'loss_gan_g',
         'loss_mr',
     }
     joint = build(rec_loss=dict(type='L1Loss', loss_weight=100.0))
-    losses = joint.generator_losses(batch, samples, None)
+    losses = joint.generator_losses(batch, samples)
     assert set(losses) == {'loss_gan_g', 'loss_mr', 'loss_rec'}
     expected = 100 * (samples - batch.y.unsqueeze(1)).abs().mean()
     torch.testing.assert_close(losses['loss_rec'], expected)
@@ -79,7 +80,7 @@ def test_baseline_keeps_the_hosts_l1():
     )
     batch = Batch(*torch.randn(2, 2, 3, 32, 32))
     samples = torch.randn(2, 1, 3, 32, 32)
-    losses = model.generator_losses(batch, samples, None)
+    losses = model.generator_losses(batch, samples)
     assert set(losses) == {'loss_gan_g', 'loss_pixel'}
     expected = 100 * (samples[:, 0] - batch.y).abs().mean()
     torch.testing.assert_close(losses['loss_pixel'], expected)
@@ -99,7 +100,7 @@ def test_each_update_moves_its_own_network():
 def test_generator_update_gives_the_discriminator_no_gradients():
     model = build()
     batch = Batch(*torch.randn(2, 2, 3, 32, 32))
-    losses = model.generator_losses(batch, model.draw(model.generators, batch, 3), None)
+    losses = model.generator_losses(batch, model.draw(model.generators, batch, 3))
     losses['loss_gan_g'].backward()
     assert all(p.grad is None for p in model.discriminators.parameters())
     assert any(p.grad.abs().sum() > 0 for p in model.generators.parameters())
@@ -183,10 +184,10 @@ def test_predictor_never_changes():
 
 
 @pytest.mark.parametrize('order', ['RGB', 'BGR', None])
-def test_whitening(order):
+def test_input_norm(order):
     mean, std = (0.4, 0.3, 0.2), (0.2, 0.1, 0.3)
     model = build(
-        whiten=dict(mean=mean, std=std),
+        input_norm=dict(mean=mean, std=std),
         data_preprocessor=dict(
             type='DataPreprocessor', data_keys=KEYS, output_channel_order=order
         ),
@@ -280,7 +281,7 @@ def test_mmagics_interface_answers_with_one_image():
             ValueError,
             "distribution must be one of 'gaussian', 'laplace', got 'cauchy'",
         ),
-        (dict(whiten=dict(mean=(0, 0, 0), std=(1, 0, 1))), ValueError, 'positive'),
+        (dict(input_norm=dict(mean=(0, 0, 0), std=(1, 0, 1))), ValueError, 'positive'),
     ],
 )
 def test_bad_arguments(kwargs, error, message):

@@ -9,7 +9,8 @@ from mmagic.registry import MODELS
 from torch.nn.functional import interpolate
 from torch.utils.flop_counter import FlopCounterMode
 
-from mmagic_mr.models.base import Batch
+from mmagic_mr.models import MRSRGAN
+from mmagic_mr.models.batch import Batch
 from mmagic_mr.sampling.noise import add_noise_sites, sampling
 
 PROXY = dict(type='ProxyMRLoss', loss_weight=10.0)
@@ -31,7 +32,7 @@ def test_work_before_the_first_noise_is_done_once():
     network = MODELS.build(
         dict(type='MSRResNet', in_channels=3, out_channels=3, _scope_='mmagic')
     )
-    add_noise_sites(network, 'srgan')
+    add_noise_sites(network, 'srgan', MRSRGAN.noise_presets)
     network.to('meta')
     x = torch.empty(n, 3, 16, 16, device='meta')
 
@@ -59,7 +60,8 @@ def test_update_equals_that_of_repeated_inputs():
 def test_moment_loss_replaces_pixel_and_perceptual_loss(monkeypatch):
     lines = []
     monkeypatch.setattr(
-        'mmagic_mr.models.base.print_log', lambda line, logger: lines.append(line)
+        'mmagic_mr.models.reconstruction.print_log',
+        lambda line, logger: lines.append(line),
     )
 
     def no_vgg(*args, **kwargs):
@@ -96,7 +98,7 @@ def test_baseline_keeps_the_hosts_terms():
     model.perceptual_loss = Perceptual()
     y = torch.randn(2, 3, 32, 32)
     samples = torch.randn(2, 1, 3, 32, 32)
-    losses = model.generator_losses(Batch(y[..., :8, :8], y), samples, None)
+    losses = model.generator_losses(Batch(y[..., :8, :8], y), samples)
     assert losses.keys() == {'loss_gan_g', 'loss_pix', 'loss_perceptual'}
     difference = samples[:, 0] - y
     torch.testing.assert_close(losses['loss_pix'], 1000 * difference.square().mean())
@@ -237,5 +239,5 @@ def test_bad_arguments():
 
 def test_hosts_schedule():
     model = build(train_cfg=dict(disc_steps=2, disc_init_steps=3))
-    turns = [model.is_generator_turn(i) for i in range(8)]
-    assert turns == [False] * 4 + [True, False, True, False]
+    turns = [model.generator_turn(i) for i in range(8)]
+    assert turns == [None] * 4 + [2, None, 3, None]

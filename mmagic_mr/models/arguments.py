@@ -1,0 +1,144 @@
+"""What a config says of a model: checked by name, before anything is built."""
+
+import difflib
+import inspect
+from collections.abc import Iterable, Mapping
+
+from torch import nn
+
+from mmagic_mr.errors import UserError
+
+
+def check_counts(**counts: int | None) -> None:
+    """Refuse what is no whole number of 1 or more; None passes.
+
+    Example:
+        >>> check_counts(num_samples=10, gen_batch_size=None)
+        >>> check_counts(gen_updates_per_disc=1.5)
+        Traceback (most recent call last):
+        mmagic_mr.errors.UserError: gen_updates_per_disc must be a whole number of 1 ...
+    """
+    for name, value in counts.items():
+        whole = isinstance(value, int) and not isinstance(value, bool)
+        if value is not None and not (whole and value >= 1):
+            raise UserError(
+                f'{name} must be a whole number of at least 1, got {value!r}'
+            )
+
+
+def constructor_arguments(cls: type) -> list[str]:
+    """Names that a class of MMagic takes, its bases' included.
+
+    Example:
+        >>> from mmagic_mr.host import Pix2Pix
+        >>> {'generator', 'loss_config'} <= set(constructor_arguments(Pix2Pix))
+        True
+    """
+    names: list[str] = []
+    for base in cls.__mro__:
+        if '__init__' not in vars(base) or base.__module__.split('.')[0] != 'mmagic':
+            continue
+        parameters = inspect.signature(base.__init__).parameters.values()
+        named = (p.name for p in parameters if p.kind is not p.VAR_KEYWORD)
+        names += [n for n in named if n not in ('self', 'args', *names)]
+        if not any(p.kind is p.VAR_KEYWORD for p in parameters):
+            break
+    return names
+
+
+def check_host_arguments(cls: type, used: Iterable[str], given: Mapping) -> None:
+    """Refuse by name what the host's class would take and never use, and misspellings.
+
+    Args:
+        cls: The model class, for the message.
+        used: Names of what it uses.
+        given: Its arguments from the config.
+    """
+    used = list(used)
+    for name, value in given.items():
+        if name in used:
+            continue
+        if name in constructor_arguments(cls.mmagic_class):
+            if value is None or value is False:
+                continue
+            raise UserError(
+                f'{cls.__name__} does not use {name}={value!r}: take it out '
+                '(a loss on the samples goes into sample_losses=dict(...))'
+            )
+        near = difflib.get_close_matches(name, [*used, *own_arguments(cls)], n=3)
+        hint = f'; did you mean {" or ".join(near)}?' if near else ''
+        raise UserError(f'{cls.__name__} has no argument {name!r}{hint}')
+
+
+def own_arguments(cls: type) -> list[str]:
+    """Names of the arguments that this package adds to a host."""
+    names: dict[str, None] = {}
+    for base in cls.__mro__:
+        if '__init__' in vars(base) and base.__module__.split('.')[0] != 'mmagic':
+            parameters = inspect.signature(base.__init__).parameters.values()
+            names |= {p.name: None for p in parameters if p.kind is p.KEYWORD_ONLY}
+    return list(names)
+
+
+def loss_configs(mr_loss: dict | None, sample_losses: dict | None) -> dict[str, dict]:
+    """Both ways to name sample losses as one: name to config.
+
+    Example:
+        >>> loss_configs(dict(type='MRLoss'), None)
+        {'mr': {'type': 'MRLoss'}}
+    """
+    if mr_loss is not None and sample_losses is not None:
+        raise UserError(
+            'give mr_loss=... or sample_losses=dict(...), not both: mr_loss is short '
+            'for sample_losses=dict(mr=...)'
+        )
+    if mr_loss is not None:
+        sample_losses = {'mr': mr_loss}
+    for name, config in (sample_losses or {}).items():
+        if not (isinstance(config, dict) and 'type' in config):
+            raise UserError(
+                f'sample_losses: {name!r} must be dict(type=..., ...), got {config!r}'
+            )
+        if not name.isidentifier() or hasattr(nn.ModuleDict, name):
+            raise UserError(
+                f'sample_losses: {name!r} cannot be the name of a loss; take one of '
+                'letters, such as "crps"'
+            )
+    return dict(sample_losses or {})
+
+
+def check_sample_loss(name: str, loss: nn.Module, num_samples: int) -> None:
+    """Refuse a loss that is none on samples, and K below what it needs."""
+    needs = getattr(loss, 'needs', None)
+    if needs is None:
+        raise UserError(
+            f'sample_losses: {name!r} is {type(loss).__name__}, which judges no '
+            'samples: take a SampleLoss, or give it as rec_loss, which is applied to '
+            'every sample'
+        )
+    unknown = sorted(set(needs) - {'target', 'moments', 'noise'})
+    if unknown:
+        raise UserError(
+            f'{type(loss).__name__}.needs has {unknown}; there are target, moments '
+            'and noise'
+        )
+    if num_samples < loss.min_samples:
+        raise UserError(
+            f'sample_losses: {name!r} ({type(loss).__name__}) needs num_samples (K) of '
+            f'at least {loss.min_samples}, and it is {num_samples}'
+        )
+
+
+def moment_distribution(losses: Mapping[str, nn.Module]) -> str | None:
+    """The one distribution of the losses that ask for predicted moments, if any."""
+    asked = {
+        name: loss.distribution
+        for name, loss in losses.items()
+        if 'moments' in loss.needs
+    }
+    if len({getattr(d, 'name', d) for d in asked.values()}) > 1:
+        raise UserError(
+            f'the sample losses ask the predictor for several distributions: {asked}; '
+            'there is one predictor, make them one'
+        )
+    return next(iter(asked.values()), None)

@@ -1,0 +1,179 @@
+"""Training against a discriminator: the terms of both sides, and whose turn it is."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import ClassVar, final
+
+import torch
+from torch import Tensor, nn
+
+from mmagic_mr.functional import Moments
+from mmagic_mr.host import accumulation, unwrap
+from mmagic_mr.models import arguments
+from mmagic_mr.models.batch import Batch
+from mmagic_mr.models.reconstruction import MomentReconstruction
+
+
+class MomentGAN(MomentReconstruction):
+    """A host with a discriminator.
+
+    One iteration of the runner is one batch: one update of the generator with its first
+    ``gen_batch_size`` inputs, and, every ``gen_updates_per_disc`` updates, one of the
+    discriminator with the whole batch.
+
+    Args:
+        gen_updates_per_disc: Updates of the generator per update of the discriminator.
+        kwargs: Those of `MomentReconstruction` and of MMagic's class.
+    """
+
+    # -- what a host declares and may override -------------------------------------
+
+    discriminator_name: ClassVar[str] = 'discriminator'  # attribute; optim_wrapper key
+    gan_loss_name: ClassVar[str] = 'gan_loss'
+    # Of the sum of discriminator_losses; the paper's is half the sum of real and fake.
+    discriminator_weight: ClassVar[float] = 0.5
+
+    def discriminate(self, network: nn.Module, batch: Batch, images: Tensor) -> Tensor:
+        """Logits of the discriminator for images (N, K, C, H, W), in N*K rows."""
+        return network(images.flatten(0, 1))
+
+    def adversarial_loss(self, batch: Batch, images: Tensor) -> Tensor:
+        """The generator's term, of composed samples (N, K, C, H, W).
+
+        Gradients do not reach the discriminator's parameters.
+        """
+        logits = self.discriminate(self.bare_discriminator, batch, images)
+        return self.adversary(logits, True, is_disc=False)
+
+    def discriminator_losses(
+        self, batch: Batch, real: Tensor, fake: Tensor
+    ) -> dict[str, Tensor]:
+        """The discriminator's terms, of images (N, 1, C, H, W), without a graph."""
+        network = getattr(self, self.discriminator_name)
+        loss_fake = self.adversary(
+            self.discriminate(network, batch, fake), False, is_disc=True
+        )
+        loss_real = self.adversary(
+            self.discriminate(network, batch, real), True, is_disc=True
+        )
+        return dict(loss_d_real=loss_real, loss_d_fake=loss_fake)
+
+    def is_adversarial(self, iteration: int) -> bool:
+        """Whether the host's schedule has a GAN loss now."""
+        return True
+
+    def generator_turn(self, iteration: int) -> int | None:
+        """Number of the generator's update in this iteration; None: it has none."""
+        return iteration
+
+    # -- what it gets --------------------------------------------------------------
+
+    def __init__(self, *, gen_updates_per_disc: int = 1, **kwargs):
+        arguments.check_counts(gen_updates_per_disc=gen_updates_per_disc)
+        super().__init__(**kwargs)
+        self.gen_updates_per_disc = gen_updates_per_disc
+
+    @property
+    def adversary(self) -> nn.Module | None:
+        """The GAN loss."""
+        return getattr(self, self.gan_loss_name, None)
+
+    @property
+    def bare_discriminator(self) -> nn.Module | None:
+        """Without the wrapper of a distributed run, which has its own backward pass."""
+        network = getattr(self, self.discriminator_name, None)
+        return None if network is None else unwrap(network)
+
+    @property
+    def adversarial(self) -> bool:
+        """Whether there is a GAN loss (weight 0 counts as none: appendix F.1)."""
+        return (
+            self.adversary is not None
+            and self.bare_discriminator is not None
+            and self.adversary.loss_weight > 0
+        )
+
+    def generator_losses(
+        self,
+        batch: Batch,
+        samples: Tensor,
+        moments: Moments | None = None,
+        noise: dict[str, Tensor] | None = None,
+        update: int = 0,
+        adversarial: bool = True,
+    ) -> dict[str, Tensor]:
+        """As for every host, and the GAN's term where there is one.
+
+        Args:
+            batch, samples, moments, noise, update: See `MomentReconstruction`.
+            adversarial: Whether the schedule has a GAN loss now.
+        """
+        losses = {}
+        if adversarial and self.adversarial:
+            with _frozen(self.bare_discriminator):
+                images = self.compose(batch, samples)
+                losses['loss_gan_g'] = self.adversarial_loss(batch, images)
+        others = super().generator_losses(batch, samples, moments, noise, update)
+        return losses | others
+
+    @final
+    def train_step(self, data: dict, optim_wrapper) -> dict:
+        """One iteration: see the class. Returns the values to log."""
+        self._check_predictor()
+        batch = self.make_batch(self.data_preprocessor(data, True))
+        iteration = self._next_iteration()
+        adversarial = self.adversarial and self.is_adversarial(iteration)
+        logs = {}
+        if adversarial:
+            wrapper = optim_wrapper[self.discriminator_name]
+            turn = iteration // accumulation(wrapper)
+            if turn % self.gen_updates_per_disc == 0:
+                logs.update(self._update_discriminator(batch, wrapper, iteration))
+        turn = self.generator_turn(iteration)
+        if turn is not None:
+            wrapper = optim_wrapper[self.generator_name]
+            update = turn // accumulation(wrapper)
+            first = batch.first(self.gen_batch_size)
+            logs.update(
+                self._update_generator(first, wrapper, iteration, update, adversarial)
+            )
+        return logs
+
+    def _update_discriminator(self, batch: Batch, wrapper, iteration: int) -> dict:
+        generator = unwrap(getattr(self, self.generator_name))
+        with wrapper.optim_context(getattr(self, self.discriminator_name)):
+            with torch.no_grad():
+                seeds = self._train_seeds(len(batch.x), iteration, purpose=0)
+                fake = self.draw(
+                    generator, batch, 1, seeds=seeds, seed_device=batch.x.device
+                )
+                fake = self.compose(batch, fake)
+            losses = self.discriminator_losses(batch, batch.y.unsqueeze(1), fake)
+        wrapper.update_params(self.discriminator_weight * sum(losses.values()))
+        return {name: loss.detach() for name, loss in losses.items()}
+
+    def _update_generator(
+        self, batch: Batch, wrapper, iteration: int, update: int, adversarial: bool
+    ) -> dict:
+        network = getattr(self, self.generator_name)
+        with wrapper.optim_context(network):
+            losses, spread = self._generator_step(
+                network, batch, iteration, update, adversarial=adversarial
+            )
+        loss, logs = self.parse_losses(losses)
+        wrapper.update_params(loss)
+        del logs['loss']  # Of the generator alone: no name for it in the log.
+        return logs | spread
+
+
+@contextmanager
+def _frozen(network: nn.Module) -> Iterator[None]:
+    """No gradients for the network's parameters, only through it."""
+    thawed = [p for p in network.parameters() if p.requires_grad]
+    for parameter in thawed:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in thawed:
+            parameter.requires_grad_(True)
