@@ -429,7 +429,7 @@ class MomentReconstruction(SampleStatistics):
         else:
             is_proxy = isinstance(self.mr_loss, ProxyMRLoss)
             target = moments if is_proxy else batch.y
-            losses['loss_mr'] = self.mr_loss(samples, target, batch.mask)
+            losses['loss_mr'] = self.mr_loss(samples, target, mask=batch.mask)
         if self.rec_loss is not None:
             losses['loss_rec'] = self.pixel_loss_of(self.rec_loss, batch, samples)
         return losses
