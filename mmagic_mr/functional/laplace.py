@@ -1,8 +1,12 @@
 """What the median and the mean absolute deviation of K Laplace samples do."""
 
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from math import comb, nan, prod
 from typing import NamedTuple
+
+Vector = Sequence[float]
+Case = tuple[float, Vector, Vector, Vector]
 
 
 class Constant(NamedTuple):
@@ -58,7 +62,7 @@ def laplace_constants(num_samples: int) -> LaplaceConstants:
     )
 
 
-def _cases(K):
+def _cases(K: int) -> Iterator[Case]:
     """Write |M|, B and sign(M) mean(X) as sums of exponential variables E of mean 1.
 
     Given the number J of positive samples, the gaps between the sorted positive ones
@@ -88,12 +92,12 @@ def _cases(K):
         yield weight, m, b, x
 
 
-def _residual(m, b):
+def _residual(m: Vector, b: Vector) -> float:
     """Integrate E[(1 + |M|) exp(-|M| - tB)], as 1/B is the integral of exp(-tB)."""
     return _integral(lambda t: _damped(1, m, m, b, t))
 
 
-def _residual_grad(m, b, x):
+def _residual_grad(m: Vector, b: Vector, x: Vector) -> float:
     rest = [mi - xi for mi, xi in zip(m, x, strict=True)]
     never = [0.0] * len(m)
     return _integral(
@@ -101,19 +105,21 @@ def _residual_grad(m, b, x):
     )
 
 
-def _product(a, b):
+def _product(a: Vector, b: Vector) -> float:
     """E[(a . E)(b . E)]."""
     return sum(a) * sum(b) + sum(ai * bi for ai, bi in zip(a, b, strict=True))
 
 
-def _damped(one, c, m, b=None, t=0.0):
+def _damped(
+    one: float, c: Vector, m: Vector, b: Vector | None = None, t: float = 0.0
+) -> float:
     """E[(one + c . E) exp(-m . E - t b . E)]."""
     rates = [1 + mi + t * bi for mi, bi in zip(m, b or m, strict=True)]
     factor = one + sum(ci / rate for ci, rate in zip(c, rates, strict=True))
     return factor / prod(rates)
 
 
-def _integral(function, intervals=200):
+def _integral(function: Callable[[float], float], intervals: int = 200) -> float:
     """Simpson's rule from 0 to infinity, with t = u / (1 - u)."""
     total = function(0.0)
     for i in range(1, intervals):

@@ -1,0 +1,48 @@
+"""The formulas, each in one place: torch only, per element, without weights.
+
+Equation and algorithm numbers are those of Lee, Ha and Kim, "Harmonizing Maximum
+Likelihood with GANs for Multimodal Conditional Generation", ICLR 2019.
+
+Everything here is computed in float32 (float64 stays): the inputs are cast first and
+no matrix product follows, so that autocast has nothing to lower.
+"""
+
+from mmagic_mr.functional.checks import ESTIMATORS, ORDERS, least_samples
+from mmagic_mr.functional.distributions import (
+    DISTRIBUTIONS,
+    Distribution,
+    distribution_of,
+)
+from mmagic_mr.functional.moments import (
+    Moments,
+    sample_moments,
+    scale_moments,
+    variance_of,
+)
+from mmagic_mr.functional.mr import SAMPLE_VARIANCE_FLOOR, mr_loss
+from mmagic_mr.functional.nll import PREDICTED_VARIANCE_FLOOR, nll
+from mmagic_mr.functional.proxy import proxy_mr_loss
+from mmagic_mr.functional.reduction import masked_mean, patch_mask
+from mmagic_mr.functional.scores import crps, energy_score
+
+__all__ = [
+    'DISTRIBUTIONS',
+    'ESTIMATORS',
+    'ORDERS',
+    'PREDICTED_VARIANCE_FLOOR',
+    'SAMPLE_VARIANCE_FLOOR',
+    'Distribution',
+    'Moments',
+    'crps',
+    'distribution_of',
+    'energy_score',
+    'least_samples',
+    'masked_mean',
+    'mr_loss',
+    'nll',
+    'patch_mask',
+    'proxy_mr_loss',
+    'sample_moments',
+    'scale_moments',
+    'variance_of',
+]

@@ -1,0 +1,206 @@
+"""Scoring rules: losses of K samples whose optimum is the true distribution."""
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
+
+from mmagic_mr.errors import UserError
+from mmagic_mr.functional.checks import (
+    check_alpha,
+    check_beta,
+    check_patch,
+    check_samples,
+    check_shape,
+    check_target,
+)
+
+# Of a squared distance: the root has no gradient at 0, where two samples coincide.
+# Distances below 1e-6 count as 1e-6 and have the gradient 0.
+SQUARED_DISTANCE_FLOOR = 1e-12
+
+
+def crps(samples: Tensor, target: Tensor, alpha: float = 1.0) -> Tensor:
+    r"""Continuous ranked probability score of K samples, fair or almost fair.
+
+    .. math::
+        \frac1K \sum_k |s_k - y| - \frac{c}{K(K-1)} \sum_{k<l} |s_k - s_l|,
+        \quad c = 1 - \frac{1-\alpha}{K}
+
+    With alpha 1 it is fair: on average over samples of a distribution it is the CRPS of
+    that distribution, whatever K, and so is least for the true one. With less, it
+    prefers too small a spread: :math:`c^2/(2-c^2)` times the variance of Gaussian data.
+    Alpha 0 is the plain score of K samples.
+
+    The gradient in a sample is sign(s_k - y)/K - c (2 r_k - (K-1)) / (K (K-1)), with
+    its rank r_k among the samples, from 0; equal samples share their mean rank. So the
+    sum over pairs takes one sort of the samples.
+
+    Args:
+        samples: K samples per input, in any units.
+        target: The data y, in the units of the samples.
+        alpha: From 0 to 1. At 1, one sample may be anything at no cost where all others
+            equal y; slightly less, as 0.95, mends that.
+
+    Returns:
+        The score per element, in the units of the samples, not reduced. For alpha > 0
+        it may be negative.
+
+    Shape:
+        samples (N, K, C, H, W); target and result (N, C, H, W).
+
+    Raises:
+        UserError: On alpha outside [0, 1], wrong shapes, or K < 2.
+
+    Reference:
+        Ferro, Fair scores for ensemble forecasts, QJRMS 2014 (fair). Lang et al.,
+        AIFS-CRPS, 2024 (almost fair).
+
+    Example:
+        >>> import torch
+        >>> samples = torch.tensor([0., 2.]).reshape(1, 2, 1, 1, 1)
+        >>> target = torch.full((1, 1, 1, 1), 3.0)
+        >>> crps(samples, target).item(), crps(samples, target, alpha=0.0).item()
+        (1.0, 1.5)
+    """
+    check_alpha(alpha)
+    samples = check_samples(samples, 2, 'The CRPS')
+    target = check_target(target, samples)
+    num_samples = samples.shape[1]
+    # The weights sum to 0 over the samples: distances from the target do as well as
+    # the samples themselves, and are rounded less.
+    distance = samples - target.unsqueeze(1)
+    factor = (num_samples - 1 + alpha) / num_samples
+    weight = _excess_below(samples.detach()) * (
+        factor / (num_samples * (num_samples - 1))
+    )
+    return distance.abs().mean(dim=1) - (weight * distance).sum(dim=1)
+
+
+def energy_score(
+    samples: Tensor,
+    target: Tensor,
+    patch: int | None = None,
+    beta: float = 1.0,
+    mask: Tensor | None = None,
+) -> Tensor:
+    r"""Energy score of K samples, of the whole image or of patches, fair.
+
+    .. math::
+        \frac1K \sum_k \|s_k - y\|^\beta
+        - \frac{1}{K(K-1)} \sum_{k<l} \|s_k - s_l\|^\beta
+
+    The norm is the Euclidean one, not divided by the number of its elements: a
+    difference d at each of n places has the norm d sqrt(n). So the score is in the
+    units of the samples to the power beta, and grows with the patch, about as its side
+    where neighbors err independently of each other, to the power beta.
+
+    patch=None: over all channels and places of the image, one score per image.
+    patch=p: over the p x p places of a channel, for every channel and every position
+    of the patch that lies in the image (stride 1). patch=1 with beta=1 is the CRPS.
+
+    Memory is that of the samples and a few images more: the distances of a pair are
+    computed again in the backward pass instead of being kept.
+
+    Args:
+        samples: K samples per input, in any units.
+        target: The data y, in the units of the samples.
+        patch: Side of the patches, from 1 to that of the image; None: the image.
+        beta: Above 0 and below 2, where the score is strictly proper.
+        mask: For patch=None alone: 1 where an element counts in the norm. A fractional
+            mask is a weight of the squares. With patches, `patch_mask` says which of
+            the scores count.
+
+    Returns:
+        The score per patch, not reduced. It may be negative.
+
+    Shape:
+        samples (N, K, C, H, W); target (N, C, H, W); mask (N, 1, H, W); result
+        (N, C, H - patch + 1, W - patch + 1), or (N, 1, 1, 1) for the whole image.
+
+    Raises:
+        UserError: On patch or beta out of range, a mask beside a patch, wrong shapes,
+            or K < 2.
+
+    Reference:
+        Gneiting and Raftery, Strictly proper scoring rules, prediction, and
+        estimation, JASA 2007, equation 22.
+
+    Example:
+        >>> import torch
+        >>> samples = torch.tensor([[0., 0.], [6., 8.]]).reshape(1, 2, 1, 1, 2)
+        >>> target = torch.tensor([3., 4.]).reshape(1, 1, 1, 2)
+        >>> energy_score(samples, target).item()  # (5 + 5) / 2 - 10 / 2
+        0.0
+    """
+    check_patch(patch)
+    check_beta(beta)
+    samples = check_samples(samples, 2, 'The energy score')
+    target = check_target(target, samples)
+    if patch is not None and patch > min(samples.shape[-2:]):
+        raise UserError(
+            f'patch = {patch} is larger than the images of {samples.shape[-2]} x '
+            f'{samples.shape[-1]}; use a smaller one, or None for the whole image.'
+        )
+    if mask is not None:
+        if patch is not None:
+            raise UserError(
+                f'mask is for the whole image, patch = {patch} was given as well; '
+                'weigh the scores of the patches by patch_mask(mask, patch).'
+            )
+        mask = check_shape(mask, (len(target), 1, *target.shape[2:]), 'mask')
+
+    def distance(first: Tensor, second: Tensor) -> Tensor:
+        # Without the checkpoint autograd would keep an image for each of the pairs.
+        result: Tensor = checkpoint(
+            _distance,
+            first,
+            second,
+            patch,
+            beta,
+            mask,
+            use_reentrant=False,
+            preserve_rng_state=False,
+        )
+        return result
+
+    num_samples = samples.shape[1]
+    rows = samples.unbind(dim=1)
+    score = torch.stack([distance(row, target) for row in rows]).mean(dim=0)
+    for k, row in enumerate(rows):
+        for other in rows[:k]:
+            score = score - distance(row, other) / (num_samples * (num_samples - 1))
+    return score
+
+
+def _excess_below(samples: Tensor) -> Tensor:
+    """How many more samples lie below each one than above it: 2 rank - (K-1).
+
+    Shape:
+        (N, K, C, H, W) to the same, in the type of the samples.
+    """
+    values = samples.movedim(1, -1).contiguous()
+    ordered = values.sort(dim=-1).values
+    below = torch.searchsorted(ordered, values)
+    not_above = torch.searchsorted(ordered, values, right=True)
+    excess = below + not_above - values.shape[-1]
+    return excess.to(samples.dtype).movedim(-1, 1)
+
+
+def _distance(
+    first: Tensor,
+    second: Tensor,
+    patch: int | None,
+    beta: float,
+    mask: Tensor | None,
+) -> Tensor:
+    """Norms of the difference to the power beta, see `energy_score`."""
+    square = (first - second).square()
+    if patch is None:
+        if mask is not None:
+            square = square * mask
+        square = square.sum(dim=(1, 2, 3), keepdim=True)
+    elif patch > 1:
+        # A divisor of 1: the sum over the patch.
+        square = F.avg_pool2d(square, patch, stride=1, divisor_override=1)
+    return square.clamp(min=SQUARED_DISTANCE_FLOOR).pow(beta / 2)
