@@ -10,8 +10,15 @@ from mmengine.registry import init_default_scope
 
 from mmagic_mr.models.arguments import constructor_arguments
 
-# What every class of MMagic takes beside networks and losses.
-GENERAL = {'data_preprocessor', 'init_cfg', 'test_cfg', 'train_cfg'}
+# What classes of MMagic take beside networks and losses.
+GENERAL = {
+    'data_preprocessor',
+    'init_cfg',
+    'test_cfg',
+    'train_cfg',
+    'discriminator_steps',
+    'disc_init_steps',
+}
 
 
 @pytest.fixture(params=hosts.HOSTS)
@@ -76,7 +83,7 @@ def test_every_argument_of_mmagics_class_is_used_or_refused(spec):
                 spec.config, **{name: value}, mr_loss=None, num_samples=1
             )
             assert logged in hosts.check_training(model, spec.data()), name
-        elif name not in {*spec.config, *GENERAL, 'discriminator_steps'}:
+        elif name not in {*spec.config, *GENERAL}:
             with pytest.raises(ValueError, match=f'does not use .*{name}'):
                 hosts.build(spec.config, **{name: dict(type='L1Loss')})
     with pytest.raises(ValueError, match=r"no argument 'generater'"):
