@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from mmagic_mr.errors import UserError
-from mmagic_mr.sampling.noise import add_noise_sites, sampling
+from mmagic_mr.sampling import add_noise_sites, sampling
 
 N, K = 2, 3
 
@@ -47,7 +47,7 @@ def test_a_branch_that_is_not_taken_gives_no_samples(net):
     with sampling(N, K) as drawing:
         output = net(x)
         with pytest.raises(UserError, match=r"none of the noise sites .*'branch'"):
-            drawing.expand(output)
+            drawing.samples(output)
 
 
 def test_another_thread_gives_no_samples(net):
@@ -55,4 +55,4 @@ def test_another_thread_gives_no_samples(net):
     with sampling(N, K) as drawing:
         output = in_a_thread(net, x)
         with pytest.raises(UserError, match=r'another thread'):
-            drawing.expand(output)
+            drawing.samples(output)

@@ -5,8 +5,7 @@ import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
-from mmagic_mr.sampling.noise import add_noise_sites, sampling
-from mmagic_mr.sampling.sharing import SharedForward
+from mmagic_mr.sampling import SharedForward, add_noise_sites, sampling
 
 N, K = 2, 3
 CHECKPOINT = dict(use_reentrant=False)

@@ -5,7 +5,8 @@ import torch
 from torch.nn.functional import relu
 
 from mmagic_mr.errors import UserError
-from mmagic_mr.sampling.sharing import ChannelCat, SharedForward
+from mmagic_mr.sampling.channel_cat import ChannelCat
+from mmagic_mr.sampling.sharing import SharedForward
 
 
 def rows(n, k, shape=(3, 4, 4)):
