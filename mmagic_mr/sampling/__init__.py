@@ -1,28 +1,19 @@
-from contextlib import contextmanager
+"""Many samples of one input: where noise enters, how it is drawn, what is shared.
 
-from mmagic_mr.sampling import noise as _n
+Needs torch alone.
+"""
+
+from mmagic_mr.sampling.draw import Drawing, sampling
+from mmagic_mr.sampling.noise import NOISE_TYPES, NoiseInput, draw_noise
 from mmagic_mr.sampling.sharing import SharedForward
+from mmagic_mr.sampling.sites import add_noise_sites
 
-
-class _D:
-    def __init__(s, sh, n, k):
-        s.sh, s.n, s.k = sh, n, k
-
-    def enter(s, x):
-        return x
-
-    def samples(s, out):
-        return s.sh.expand(out).unflatten(0, (s.n, s.k))
-
-
-@contextmanager
-def sampling(n, k, share=True, **kw):
-    with _n.sampling(n, k, **kw) as sh:
-        yield _D(sh, n, k)
-
-
-def add_noise_sites(net, noise, presets={}):
-    if isinstance(noise, str):
-        p = presets[noise]
-        noise = dict(sites=p(net) if callable(p) else p)
-    return _n.add_noise_sites(net, noise)
+__all__ = [
+    'NOISE_TYPES',
+    'Drawing',
+    'NoiseInput',
+    'SharedForward',
+    'add_noise_sites',
+    'draw_noise',
+    'sampling',
+]

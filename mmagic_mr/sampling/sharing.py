@@ -3,45 +3,79 @@
 A network that gets noise half-way holds two kinds of tensors: *per input* ones
 (N rows: all that lies before the noise, and every skip connection from there) and
 *per sample* ones (N*K rows). :class:`SharedForward` keeps the first kind at N rows
-for as long as possible, in any network, without touching its code:
+for as long as possible, in any network, without touching its code.
 
-- arithmetic between the two kinds broadcasts over the samples;
-- ``torch.cat([per_input, per_sample], dim=1)`` is put off (:class:`ChannelCat`), and
-  the convolution that consumes it is computed in halves, since
-  conv([a, b]) = conv_a(a) + conv_b(b).
+The rule. PyTorch's own comes first: a function that takes its arguments as they are
+runs as it is, so a weight that happens to have N rows is never touched. A function that
+would refuse them, because tensors of N and of N*K rows meet in it, of any rank:
+
+- arithmetic and comparisons broadcast over the samples;
+- ``torch.cat([per_input, per_sample], dim=1)`` of images is put off
+  (:class:`~mmagic_mr.sampling.channel_cat.ChannelCat`), and the convolution that
+  consumes it is computed in halves, since conv([a, b]) = conv_a(a) + conv_b(b);
+- anything else runs on N*K rows, the per-input tensors repeated. Parameters are none;
+- in place (``h += skip``, ``out=``) likewise, if it is a per-sample tensor that
+  changes. A per-input one would need more rows: an error.
+
+Gathering and scattering, which PyTorch would cut to the fewer rows without a word, are
+treated as if refused; a concatenation along the rows themselves is an error.
 
 Values and gradients equal those of the input repeated K times, to rounding: batch
-normalisation sees the same mean and variance in both. (Its *running* variance uses
-N*H*W/(N*H*W - 1) instead of N*K*H*W/(N*K*H*W - 1) before the noise.)
+normalization sees the same mean and variance in both. (Its *running* variance uses
+N*H*W/(N*H*W - 1) instead of N*K*H*W/(N*K*H*W - 1) before the noise.) What the
+rule does not cover: dropout before the noise, which is the same for the K samples of an
+input; rows folded with other dimensions (windows of attention, say) that meet; a
+``reshape`` to the number of rows of another tensor. ``sampling(..., share=False)`` does
+without all this.
 """
 
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+
 import torch
-import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-_CONVOLUTIONS = {F.conv2d: 1, F.conv_transpose2d: 0}  # weight's input-channel dim
-# The functions that MMagic's networks apply between a concatenation and the
-# convolution after it, with the position of their `inplace` argument.
-_POINTWISE = {F.relu: 1, F.leaky_relu: 2, F.elu: 2, F.silu: 1}
-_ARITHMETIC = {
-    name: op
-    for op, names in {
-        torch.add: ('add', 'add_', '__add__', '__iadd__', '__radd__'),
-        torch.sub: ('sub', 'sub_', '__sub__', '__isub__'),
-        torch.mul: ('mul', 'mul_', '__mul__', '__imul__', '__rmul__'),
-    }.items()
-    for name in names
-}
+from mmagic_mr.errors import UserError
+from mmagic_mr.sampling.channel_cat import ChannelCat, leaves, map_leaves
+from mmagic_mr.sampling.recompute import Carried
+
+_CONCATENATIONS = (torch.cat, torch.concat, torch.concatenate)
+_ELEMENTWISE = frozenset(
+    spelling
+    for name in (
+        *('add', 'sub', 'subtract', 'rsub', 'mul', 'multiply', 'div', 'divide'),
+        *('true_divide', 'truediv', 'floor_divide', 'floordiv', 'remainder', 'fmod'),
+        *('mod', 'pow', 'float_power', 'maximum', 'minimum', 'max', 'min', 'fmax'),
+        *('fmin', 'clamp', 'clip', 'where', 'lerp', 'addcmul', 'addcdiv', 'atan2'),
+        *('hypot', 'eq', 'ne', 'lt', 'le', 'gt', 'ge', 'logical_and', 'logical_or'),
+        *('logical_xor', 'and', 'or', 'xor', 'bitwise_and', 'bitwise_or'),
+    )
+    for spelling in (name, f'__{name}__', f'__r{name}__')
+)
+# PyTorch takes tensors of different rows here, and uses the first few alone.
+_CUTTING = frozenset(
+    f'{name}{ending}'
+    for name in ('gather', 'scatter', 'scatter_add', 'scatter_reduce', 'masked_scatter')
+    for ending in ('', '_')
+)
+_REFUSALS = (RuntimeError, ValueError, IndexError)
 
 
-class SharedForward(TorchFunctionMode):
+class SharedForward(TorchFunctionMode, Carried):
     """Context in which a network may mix rows per input with rows per sample.
 
     Args:
         num_inputs: N, rows of a per-input tensor.
         num_samples: K; a per-sample tensor has N*K rows, those of one input next to
             each other.
+
+    Raises:
+        UserError: in the context, where a per-input tensor is changed in place by a
+            per-sample one, or the two are concatenated along the rows.
 
     Example:
         >>> skip, h = torch.ones(2, 1, 4, 4), torch.ones(6, 1, 4, 4)
@@ -55,108 +89,162 @@ class SharedForward(TorchFunctionMode):
         self.num_inputs = num_inputs
         self.num_samples = num_samples
 
-    def __torch_function__(self, func, types, args=(), kwargs=None):
-        kwargs = kwargs or {}
-        if func is torch.cat and self.num_samples > 1:
-            tensors = args[0]
-            dim = kwargs.get('dim', args[1] if len(args) > 1 else 0)
-            if dim in (1, -3) and self._is_mixed(tensors):
-                return ChannelCat(tensors, self)
-        elif (
-            self.num_samples > 1
-            and len(args) == 2
-            and getattr(func, '__name__', '') in _ARITHMETIC
-            and self._is_mixed(args)
-        ):
-            return self._broadcast(_ARITHMETIC[func.__name__], *args, **kwargs)
-        return func(*args, **kwargs)
+    def __enter__(self) -> SharedForward:
+        self.activate()
+        super().__enter__()  # type: ignore[no-untyped-call]
+        return self
 
-    def _is_mixed(self, tensors) -> bool:
-        if any(not hasattr(t, 'shape') or len(t.shape) != 4 for t in tensors):
-            return False
-        rows = {t.shape[0] for t in tensors}
-        return rows == {self.num_inputs, self.num_inputs * self.num_samples}
+    def __exit__(self, *error: Any) -> None:
+        super().__exit__(*error)  # type: ignore[no-untyped-call]
+        self.deactivate()
 
-    def _broadcast(self, op, *tensors, **kwargs) -> Tensor:
-        parts = [
-            t.unsqueeze(1)
-            if t.shape[0] == self.num_inputs
-            else t.unflatten(0, (self.num_inputs, self.num_samples))
-            for t in tensors
-        ]
-        return op(*parts, **kwargs).flatten(0, 1)
-
-    def add(self, a: Tensor, b: Tensor) -> Tensor:
-        """Sum of two tensors of N or N*K rows each.
-
-        Shape:
-            (N or N*K, C, H, W) twice; the larger one is returned.
-        """
-        return self._broadcast(torch.add, a, b) if self._is_mixed((a, b)) else a + b
+    def snapshot(self) -> Callable[[], AbstractContextManager[Any]]:
+        return lambda: self
 
     def expand(self, tensor: Tensor) -> Tensor:
         """Repeat the rows of a per-input tensor; a per-sample one stays as it is.
 
+        Raises:
+            UserError: it has neither N nor N*K rows.
+
         Shape:
             (N or N*K, ...) to (N*K, ...).
         """
-        if tensor.shape[0] == self.num_inputs * self.num_samples:
+        rows = tensor.shape[0]
+        if rows == self.num_inputs * self.num_samples:
             return tensor
+        if rows != self.num_inputs:
+            raise UserError(
+                f'a tensor of {rows} rows belongs neither to the {self.num_inputs} '
+                f'inputs nor to their {self.num_samples} samples each'
+            )
         return tensor.repeat_interleave(self.num_samples, dim=0)
 
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Sequence[type],
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        return self.call(func, args, kwargs or {})
 
-class ChannelCat:
-    """A concatenation along channels that is not carried out yet.
+    def call(
+        self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        """Result of a torch function, by the rule of this module."""
+        if self.num_samples == 1:
+            return func(*args, **kwargs)
+        name = getattr(func, '__name__', '')
+        if 'out' not in kwargs:
+            if func in _CONCATENATIONS:
+                cat = self._put_off(*args, **kwargs)
+                if cat is not None:
+                    return cat
+            elif name in _ELEMENTWISE:
+                rank = max((t.dim() for t in _tensors((args, kwargs))), default=0)
+                if self._is_mixed((args, kwargs), rank):
+                    parts = self._with_samples((args, kwargs), rank)
+                    return func(*parts[0], **parts[1]).flatten(0, 1)
+        if name in _CUTTING and self._is_mixed((args, kwargs)):
+            return self._repeat(func, args, kwargs)
+        try:
+            return func(*args, **kwargs)
+        except UserError:
+            raise
+        except _REFUSALS:
+            if not self._is_mixed((args, kwargs)):
+                raise
+            # What cannot run on repeated rows either is refused with those.
+            return self._repeat(func, args, kwargs)
 
-    Pointwise functions act on the parts, a convolution turns it into a tensor. Any
-    other use carries the concatenation out (at N*K rows) and goes on with that.
+    def _is_mixed(self, arguments: Any, rank: int | None = None) -> bool:
+        """Whether tensors (of this rank alone, if given) of both kinds are there."""
+        rows = {
+            tensor.shape[0]
+            for tensor in _tensors(arguments)
+            if tensor.dim() == (rank or tensor.dim())
+        }
+        return {self.num_inputs, self.num_inputs * self.num_samples} <= rows
 
-    Args:
-        parts: tensors of N or N*K rows.
-        forward: the context that knows N and K.
-    """
+    def _with_samples(self, arguments: Any, rank: int) -> Any:
+        """N rows to (N, 1, ...), N*K rows to (N, K, ...)."""
 
-    def __init__(self, parts, forward: SharedForward):
-        self.parts = tuple(parts)
-        self.forward = forward
+        def split(value: Any) -> Any:
+            if not _may_have_rows(value) or value.dim() != rank:
+                return value
+            if value.shape[0] == self.num_inputs:
+                return value.unsqueeze(1)
+            if value.shape[0] == self.num_inputs * self.num_samples:
+                return value.unflatten(0, (self.num_inputs, self.num_samples))
+            return value
 
-    @property
-    def shape(self) -> torch.Size:
-        rows = max(part.shape[0] for part in self.parts)
-        channels = sum(part.shape[1] for part in self.parts)
-        return torch.Size((rows, channels, *self.parts[0].shape[2:]))
+        return map_leaves(split, arguments)
 
-    def materialize(self) -> Tensor:
-        """Carry the concatenation out: (N*K, C_1 + C_2 + ..., H, W)."""
-        return torch.cat([self.forward.expand(part) for part in self.parts], 1)
+    def _repeat(
+        self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        """Run on N*K rows; what is changed in place stays itself."""
+        targets = _targets(func, args, kwargs)
+        for target in targets:
+            if target.shape[:1] == (self.num_inputs,):
+                raise UserError(
+                    f'{getattr(func, "__name__", func)} would change a tensor of '
+                    f'{self.num_inputs} rows, one for each input, in place by one of '
+                    f'{self.num_inputs * self.num_samples} rows, one for each sample: '
+                    'write h = h + skip in place of h += skip, or switch sharing off '
+                    '(sampling(..., share=False))'
+                )
 
-    def __getattr__(self, name):
-        if name.startswith('__') or 'parts' not in self.__dict__:
-            raise AttributeError(name)
-        return getattr(self.materialize(), name)
+        def repeat(value: Any) -> Any:
+            if any(value is target for target in targets) or not _may_have_rows(value):
+                return value
+            return self.expand(value) if len(value) == self.num_inputs else value
 
-    @classmethod
-    def __torch_function__(cls, func, types, args=(), kwargs=None):
-        kwargs = kwargs or {}
-        if func in _POINTWISE:
-            cat, *rest = args[: _POINTWISE[func]]
-            # The parts belong to the rest of the network as well: never in place.
-            kwargs.pop('inplace', None)
-            return cls([func(p, *rest, **kwargs) for p in cat.parts], cat.forward)
-        if func in _CONVOLUTIONS and isinstance(args[0], cls):
-            return cls._convolve(func, *args, **kwargs)
-        args = [a.materialize() if isinstance(a, cls) else a for a in args]
+        args, kwargs = map_leaves(repeat, (args, kwargs))
         return func(*args, **kwargs)
 
-    @classmethod
-    def _convolve(cls, conv, cat, weight, bias=None, *args, **kwargs) -> Tensor:
-        groups = args[3] if len(args) > 3 else kwargs.get('groups', 1)
-        if groups != 1:
-            return conv(cat.materialize(), weight, bias, *args, **kwargs)
-        channels = [part.shape[1] for part in cat.parts]
-        weights = weight.split(channels, dim=_CONVOLUTIONS[conv])
-        total = conv(cat.parts[0], weights[0], bias, *args, **kwargs)
-        for part, w in zip(cat.parts[1:], weights[1:], strict=True):
-            output = conv(part, w, None, *args, **kwargs)
-            total = cat.forward.add(total, output)
-        return total
+    def _put_off(self, tensors: Any, dim: int = 0, **kwargs: Any) -> ChannelCat | None:
+        """A concatenation that waits; None: of another kind, to be carried out."""
+        dim = kwargs.get('axis', dim)
+        parts = list(tensors)
+        if not any(isinstance(part, ChannelCat) for part in parts):
+            if not self._is_mixed(parts):
+                return None
+            if parts[0].dim() > 1 and dim in (0, -parts[0].dim()):
+                raise UserError(
+                    f'a concatenation along the rows of tensors of {self.num_inputs} '
+                    f'rows, one for each input, and of '
+                    f'{self.num_inputs * self.num_samples}, one for each sample, has '
+                    'no meaning that is sure: switch sharing off '
+                    '(sampling(..., share=False))'
+                )
+        images = {(part.dtype, *part.shape[2:]) for part in parts}
+        alike = len(images) == 1 and all(len(part.shape) == 4 for part in parts)
+        rows = {part.shape[0] for part in parts}
+        known = rows <= {self.num_inputs, self.num_inputs * self.num_samples}
+        return ChannelCat(parts, self) if alike and known and dim in (1, -3) else None
+
+
+def _may_have_rows(value: Any) -> bool:
+    # A weight may happen to have N rows; it is no activation.
+    return (
+        isinstance(value, Tensor)
+        and not isinstance(value, nn.Parameter)
+        and value.dim() > 0
+    )
+
+
+def _tensors(arguments: Any) -> list[Tensor]:
+    return [value for value in leaves(arguments) if _may_have_rows(value)]
+
+
+def _targets(
+    func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> list[Tensor]:
+    """The tensors that a torch function changes in place."""
+    name = getattr(func, '__name__', '')
+    in_place = name.endswith('_') and not name.endswith('__')
+    if in_place or name == '__setitem__' or kwargs.get('inplace') is True:
+        return _tensors(args[0] if args else kwargs.get('input'))
+    return _tensors(kwargs.get('out'))

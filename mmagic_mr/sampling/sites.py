@@ -1,0 +1,172 @@
+"""Noise for any generator: z concatenated to the input of named convolutions.
+
+A convolution of a concatenation is a sum, conv([h, z]) = conv(h) + conv_z(z). So the
+noise is *added* to the output of the host's convolution, by a convolution of its own
+(``<name>.noise``), and the host's parameters keep their names and shapes: released
+checkpoints load, with only the noise weights missing.
+
+Reference: Lee, Ha, Kim, "Harmonizing Maximum Likelihood with GANs for Multimodal
+Conditional Generation", ICLR 2019, appendix B (where the noise enters).
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
+from typing import Any, TypeAlias
+
+from torch import Tensor, nn
+
+from mmagic_mr.errors import UserError
+from mmagic_mr.sampling.draw import Drawing, current_drawing
+from mmagic_mr.sampling.noise import NOISE_TYPES, NoiseInput
+
+Sites: TypeAlias = Mapping[str, int]
+Preset: TypeAlias = Sites | Callable[[nn.Module], Sites]
+
+
+def add_noise_sites(
+    generator: nn.Module,
+    noise: str | Mapping[str, Any],
+    presets: Mapping[str, Preset] = MappingProxyType({}),
+) -> list[str]:
+    """Give named convolutions of a generator a noise input.
+
+    Args:
+        generator: any network made of ``Conv2d`` and ``ConvTranspose2d``.
+        noise: name of one of the ``presets``, or
+            ``dict(sites={'<regex of module names>': channels, ...}, type='gaussian')``
+            (types: see :func:`~mmagic_mr.sampling.noise.draw_noise`). A regex matches
+            the whole name.
+        presets: the host's own, by name: sites, or what makes them of the generator.
+
+    Returns:
+        The names of the convolutions, in the order of the network's modules.
+
+    Raises:
+        UserError: unknown preset, key or noise type, no sites, a number of channels
+            that is none, a pattern that matches no convolution (near names are
+            listed), or a convolution that is matched twice or has noise already.
+
+    Example:
+        >>> net = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 3, 3))
+        >>> add_noise_sites(net, dict(sites={'2': 4}))
+        ['2']
+        >>> [name for name, _ in net.named_parameters()]
+        ['0.weight', '0.bias', '2.weight', '2.bias', '2.noise.conv.weight']
+    """
+    patterns, noise_type = _read(generator, noise, presets)
+    convolutions = {
+        name: module
+        for name, module in generator.named_modules()
+        if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d))
+    }
+    sites = _match(patterns, convolutions, type(generator).__name__)
+    inputs = {
+        name: NoiseInput(convolutions[name], channels, noise_type, name)
+        for name, channels in sites.items()
+    }
+    for name, noise_input in inputs.items():
+        convolutions[name].noise = noise_input
+        convolutions[name].register_forward_hook(_add_noise)
+    return [name for name in convolutions if name in sites]
+
+
+def _add_noise(conv: nn.Module, args: tuple[Any, ...], output: Tensor) -> Tensor:
+    """Forward hook of a noise site."""
+    noise = conv.noise
+    assert isinstance(noise, NoiseInput)
+    if not isinstance(output, Tensor):
+        raise UserError(
+            f'noise site {noise.site!r} is a {type(conv).__name__}, which returns '
+            f'{type(output).__name__} and no single tensor: choose another convolution'
+        )
+    drawing = current_drawing() or Drawing(output.shape[0], 1)
+    size = args[0].shape[-2:]
+    z = drawing.z(noise.site, noise.noise_type, noise.channels, size, output)
+    # By the rule of `sharing` where rows are shared.
+    noisy: Tensor = output + noise(z)
+    return noisy
+
+
+def _read(
+    generator: nn.Module, noise: Any, presets: Mapping[str, Preset]
+) -> tuple[Sites, str]:
+    """Patterns with their channels, and the type, of what a user wrote."""
+    if isinstance(noise, str):
+        if noise not in presets:
+            raise UserError(
+                f'unknown noise preset {noise!r}; presets here are {sorted(presets)}, '
+                'or give dict(sites={...})'
+            )
+        preset = presets[noise]
+        noise = dict(sites=preset(generator) if callable(preset) else preset)
+    if not isinstance(noise, Mapping):
+        raise UserError(
+            'noise must be the name of a preset or dict(sites={...}), got '
+            f'{type(noise).__name__}'
+        )
+    for key in noise:
+        if key not in ('sites', 'type'):
+            near = _near(str(key), ('sites', 'type'))
+            raise UserError(f'unknown key {key!r} in noise=dict(...){near}')
+    sites, noise_type = noise.get('sites'), noise.get('type', 'gaussian')
+    if not isinstance(sites, Mapping) or not sites:
+        raise UserError(
+            "noise needs sites, dict(sites={'<regex of module names>': channels}), "
+            f'got sites={sites!r}'
+        )
+    if noise_type not in NOISE_TYPES:
+        near = _near(str(noise_type), NOISE_TYPES)
+        raise UserError(
+            f'noise type must be one of {NOISE_TYPES}, got {noise_type!r}{near}'
+        )
+    for pattern, channels in sites.items():
+        if isinstance(channels, bool) or not isinstance(channels, int) or channels < 1:
+            raise UserError(
+                f'noise site {pattern!r}: the number of channels must be a positive '
+                f'integer, got {channels!r}'
+            )
+        if noise_type == 'categorical' and channels == 1:
+            raise UserError(
+                f'noise site {pattern!r}: categorical noise of one channel is always '
+                '1: give it at least 2'
+            )
+    return sites, noise_type
+
+
+def _match(
+    patterns: Sites, convolutions: Mapping[str, nn.Module], network: str
+) -> dict[str, int]:
+    """Name of a convolution to channels."""
+    sites: dict[str, int] = {}
+    for pattern, channels in patterns.items():
+        try:
+            names = [name for name in convolutions if re.fullmatch(pattern, name)]
+        except re.error as error:
+            raise UserError(
+                f'noise site {pattern!r} is no regular expression: {error}'
+            ) from None
+        if not names:
+            near = difflib.get_close_matches(pattern, convolutions, n=5, cutoff=0)
+            raise UserError(
+                f'noise site {pattern!r} matches no convolution of {network}; '
+                f'near names are {near}'
+            )
+        for name in names:
+            if name in sites:
+                raise UserError(f'two noise patterns match the convolution {name!r}')
+            if hasattr(convolutions[name], 'noise'):
+                raise UserError(
+                    f'the convolution {name!r} has noise already: give all sites in '
+                    'one call'
+                )
+            sites[name] = channels
+    return sites
+
+
+def _near(word: str, words: Iterable[str]) -> str:
+    near = difflib.get_close_matches(word, words, n=1)
+    return f' (did you mean {near[0]!r}?)' if near else f'; it has {list(words)}'
