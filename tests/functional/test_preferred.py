@@ -14,7 +14,6 @@ from mmagic_mr.functional import (
     sample_moments,
 )
 
-
 # Samples s * X and data Y of the same law of dispersion 1: the s of the least expected
 # loss, and the s where its expected gradient vanishes. For Laplace these are two
 # questions, as the gradient of the median is that of the mean.
