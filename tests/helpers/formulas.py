@@ -36,7 +36,7 @@ def evaluate(kind, samples, distribution, order, estimator, scale=1.0, shift=0.0
     return proxy_mr_loss(samples, target, distribution, order, estimator)
 
 
-def preferred_scale(expected_loss, by):
+def preferred_scale(expected_loss, by, low=0.5):
     def value(scale):
         with torch.no_grad():
             return expected_loss(scale).item()
@@ -46,8 +46,8 @@ def preferred_scale(expected_loss, by):
         return torch.autograd.grad(expected_loss(scale), scale)[0].item()
 
     if by == 'gradient':
-        return optimize.brentq(slope, 0.5, 2, xtol=1e-3)
+        return optimize.brentq(slope, low, 2, xtol=1e-3)
     options = {'xatol': 2e-3}
     return optimize.minimize_scalar(
-        value, bounds=(0.5, 2), method='bounded', options=options
+        value, bounds=(low, 2), method='bounded', options=options
     ).x
