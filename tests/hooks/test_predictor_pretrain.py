@@ -9,6 +9,7 @@ import torch
 from helpers import tiny
 
 import mmagic_mr.plugin  # noqa: F401
+from mmagic_mr.errors import UserError
 from mmagic_mr.hooks import predictor_pretrain
 from mmagic_mr.hooks.predictor_pretrain import PredictorPretrainHook
 
@@ -168,6 +169,60 @@ def test_checkpoint_of_another_architecture(data_root, tmp_path):
     runner.model.predictor.log_dispersion = torch.nn.Conv2d(8, 3, 3)
     with pytest.raises(RuntimeError, match='does not fit the predictor of this config'):
         pretrain(runner)
+
+
+def trained_with(work_dir, name):
+    """Distribution and order that a file of the hook says it was trained with."""
+    state = torch.load(work_dir / 'predictor' / name, weights_only=True)
+    return state['distribution'], state['order']
+
+
+@pytest.mark.parametrize(
+    ('name', 'nll', 'words'),
+    [
+        ('pix2pix_proxy_mr2_laplace_cityscapes', dict(order=2), r'laplace.* order 2'),
+        ('pix2pix_proxy_mr2_cityscapes', dict(order=1), r'gaussian.* order 1'),
+    ],
+)
+def test_a_checkpoint_of_another_likelihood_is_refused(
+    data_root, tmp_path, name, nll, words
+):
+    pretrain(runner_for(data_root, tmp_path / 'a'))
+    assert trained_with(tmp_path / 'a', 'best.pth') == ('gaussian', 2)
+    best = tmp_path / 'a' / 'predictor' / 'best.pth'
+    other = dict(type='MomentNLLLoss', **nll)
+    runner = runner_for(
+        data_root, tmp_path / 'b', name, checkpoint=str(best), nll=other
+    )
+    message = rf'best\.pth.*gaussian.* order 2.*{words}'
+    with pytest.raises(UserError, match=message):
+        pretrain(runner)
+    assert not bool(runner.model.predictor.trained)
+
+
+def test_a_run_of_another_likelihood_is_not_resumed(data_root, tmp_path):
+    pretrain(runner_for(data_root, tmp_path))
+    assert trained_with(tmp_path, 'last.pth') == ('gaussian', 2)
+    runner = runner_for(data_root, tmp_path, 'pix2pix_proxy_mr2_laplace_cityscapes')
+    runner._resume = True
+    with pytest.raises(UserError, match=r'last\.pth.*gaussian.*laplace'):
+        pretrain(runner)
+
+
+def test_files_that_do_not_say_their_likelihood_are_accepted(data_root, tmp_path):
+    pretrain(runner_for(data_root, tmp_path / 'a'))
+    best = tmp_path / 'a' / 'predictor' / 'best.pth'
+    state = torch.load(best, weights_only=True)
+    del state['distribution'], state['order']
+    torch.save(state, best)
+    runner = runner_for(data_root, tmp_path / 'b', checkpoint=str(best))
+    assert bool(pretrain(runner).trained)
+
+
+def test_a_likelihood_that_the_losses_do_not_ask_for_is_refused(data_root, tmp_path):
+    nll = dict(type='MomentNLLLoss', distribution='laplace')
+    with pytest.raises(UserError, match=r"nll.*'laplace'.*'gaussian'"):
+        pretrain(runner_for(data_root, tmp_path, nll=nll))
 
 
 def test_half_written_files_do_not_count(data_root, tmp_path):
