@@ -43,6 +43,7 @@ __all__ = [
     'PairedImageDataset',
     'Pix2Pix',
     'eval_mode',
+    'is_resumed',
     'loaders_of',
     'normalization',
     'ssim',
@@ -104,3 +105,8 @@ def variance_to_host(
     order = preprocessor._parse_channel_order(f'{key}_output', variance, data_sample)
     variance, _ = preprocessor._do_conversion(variance, order, 'BGR')
     return preprocessor._destruct_padding(variance, data_sample)
+
+
+def is_resumed(runner) -> bool:
+    """Whether a run goes on from a checkpoint of its own (``--resume``)."""
+    return runner._resume

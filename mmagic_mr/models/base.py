@@ -210,6 +210,12 @@ class MomentReconstruction(SampleStatistics):
         """The host's own reconstruction terms, for ``mr_loss=None``."""
         return {}
 
+    @property
+    def moment_distribution(self) -> str | None:
+        """Distribution of the predictor's moments; None without a predictor."""
+        distribution = getattr(self.mr_loss, 'distribution', 'gaussian')
+        return None if self.predictor is None else distribution
+
     # -- sampling ------------------------------------------------------------------
 
     def draw(self, network, batch: Batch, num_samples: int, **source) -> Tensor:
