@@ -323,7 +323,6 @@ def sample_tool(monkeypatch, *args):
     spec = importlib.util.spec_from_file_location('tool', path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    module.__dict__['__name__'] = '__main__'  # as it is run
     monkeypatch.setattr(sys, 'argv', ['sample.py', *map(str, args)])
     try:
         with cli.short_errors():
