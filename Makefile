@@ -25,8 +25,10 @@ demo-inpaint: $(STAMP)
 demo-short: $(STAMP)
 	$(BIN)/python tools/demo.py --short
 
+# Two processes. A file's tests stay in one, which makes its fixtures once.
 test: $(STAMP)
-	$(BIN)/python -m pytest tests -q
+	$(BIN)/python -m pytest tests -q -n 2 --dist loadfile --no-loadscope-reorder \
+		--cov=mmagic_mr --cov-report=term:skip-covered
 
 doctest: $(STAMP)
 	$(BIN)/python -m pytest --doctest-modules mmagic_mr -q
@@ -34,6 +36,7 @@ doctest: $(STAMP)
 lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 
 # Both build fresh environments (torch included), so they take their time.
 check-install:
@@ -43,4 +46,4 @@ check-mim:
 	bash tools/check_mim.sh $(PYTHON)
 
 clean:
-	rm -rf build dist *.egg-info .pytest_cache .ruff_cache
+	rm -rf build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .coverage

@@ -10,7 +10,10 @@ from setuptools.command.build_py import build_py
 ROOT = Path(__file__).parent
 MIM_PARTS = ('configs', 'tools', 'model-index.yml')
 
-# What MMagic 1.2.0 works with; constraints.txt names one tried set exactly.
+# What MMagic 1.2.0 works with; constraints.txt names one tried set exactly. All of it
+# is required, so that `pip install` alone gives a set that trains and evaluates. Who
+# wants the formulas alone (mmagic_mr.functional, mmagic_mr.losses) needs torch and
+# `pip install --no-deps .`
 REQUIREMENTS = [
     'torch>=2.1',
     'torchvision',
@@ -88,6 +91,7 @@ setup(
         'Programming Language :: Python :: 3.10',
         'Programming Language :: Python :: 3.11',
         'Topic :: Scientific/Engineering :: Artificial Intelligence',
+        'Typing :: Typed',
     ],
     packages=find_packages(include=['mmagic_mr', 'mmagic_mr.*']),
     include_package_data=True,

@@ -3,10 +3,14 @@
 import argparse
 import contextlib
 import difflib
-import linecache
+import errno
 import os
+import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+
+from mmagic_mr.errors import MissingFileError, UserError
 
 
 def config_parser(description: str) -> argparse.ArgumentParser:
@@ -46,7 +50,7 @@ def find_config(name: str, folder: Path) -> Path:
     """The config file of this path, or of this name in ``folder``.
 
     Raises:
-        FileNotFoundError: there is none; names the close ones.
+        MissingFileError: there is none; names the close ones.
     """
     for path in (Path(name), folder / name, folder / f'{name}.py'):
         if path.is_file():
@@ -54,20 +58,29 @@ def find_config(name: str, folder: Path) -> Path:
     known = sorted(path.stem for path in folder.glob('*.py'))
     close = difflib.get_close_matches(Path(name).stem, known, n=3, cutoff=0.5)
     hint = f'; did you mean {", ".join(close)}?' if close else ''
-    raise FileNotFoundError(f'no config {name}, here or in {folder}{hint}')
+    raise MissingFileError(f'no config {name}, here or in {folder}{hint}')
 
 
 def read_config(args: argparse.Namespace, folder: Path):
     """Reads ``args.config`` with ``args.cfg_options``, then imports its modules.
 
     Modules come last, since that takes many seconds and a wrong argument should not.
+
+    Raises:
+        MissingFileError: there is no such config.
+        UserError: an override does not fit the config.
     """
     from mmengine.config import Config
 
     path = find_config(args.config, folder)
     cfg = Config.fromfile(path, import_custom_modules=False)
     if args.cfg_options:
-        cfg.merge_from_dict(args.cfg_options)
+        try:
+            cfg.merge_from_dict(args.cfg_options)
+        except (KeyError, TypeError) as error:
+            raise UserError(
+                f'--cfg-options does not fit {path}: {error.args[0]}'
+            ) from error
     if 'launcher' in args:
         os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
         cfg.launcher = args.launcher
@@ -94,47 +107,58 @@ def prepare_run(cfg):
     return Runner
 
 
-def _deliberate(error: BaseException) -> bool:
-    """Whether a ``raise`` of this project, not a slip below it, made the error."""
-    traceback = error.__traceback__
-    if traceback is None:
-        return False
-    while traceback.tb_next:
-        traceback = traceback.tb_next
-    frame = traceback.tb_frame
-    package = frame.f_globals.get('__name__', '').split('.')[0]
-    line = linecache.getline(frame.f_code.co_filename, traceback.tb_lineno)
-    return package in ('mmagic_mr', '__main__') and line.lstrip().startswith('raise')
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """The error, and those that led to it, as a traceback would show them."""
+    while error is not None:
+        yield error
+        hidden = error.__suppress_context__
+        error = error.__cause__ or (None if hidden else error.__context__)
 
 
-def _deliberate_in_worker(text: str) -> str | None:
-    """The message of such an error in a data loader's worker: torch gives its text."""
-    lines = text.strip().splitlines()
-    frames = [i for i, line in enumerate(lines) if line.startswith('  File "')]
-    if not frames or 'in DataLoader worker process' not in lines[0]:
-        return None
-    place, statement = lines[frames[-1] : frames[-1] + 2]
-    if 'mmagic_mr' not in place or not statement.lstrip().startswith('raise'):
-        return None
-    return lines[-1].partition(': ')[2]
+def _message(error: UserError) -> str:
+    """What the error says, without the traceback that a data loader's worker adds.
+
+    A worker's error is made anew in the main process, of the same type, with the
+    traceback as its text; the last line that names the type begins the message.
+    """
+    text = str(error)
+    if not text.startswith('Caught '):
+        return text
+    name = re.compile(rf'^(?:\w+\.)*{type(error).__name__}: ', re.MULTILINE)
+    found = list(name.finditer(text))
+    return text[found[-1].end() :].strip() if found else text
+
+
+def _one_line(error: BaseException) -> str | None:
+    """What to print of an error in place of its traceback; None: keep the traceback."""
+    for link in _chain(error):
+        if isinstance(link, UserError):
+            return _message(link)
+    # A folder without permission, a full disk: nothing that a traceback would explain.
+    if isinstance(error, OSError):
+        if error.filename is not None:
+            return f'{error.filename}: {error.strerror}'
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return error.strerror
+    return None
 
 
 @contextlib.contextmanager
-def short_errors():
-    """Turns errors that this project raises on purpose into one line, exit status 1.
+def short_errors() -> Iterator[None]:
+    """Turns a user's mistakes into one line on stderr, without a traceback.
 
-    Those name the mistake and the remedy, and a traceback would bury them. All other
-    errors keep theirs.
+    Those are a :class:`UserError` (also one that led to another error, or was raised in
+    a data loader's worker), and an OSError that names a file or says that the disk is
+    full: exit status 1. Ctrl-C prints "stopped": status 130, as in a shell. All other
+    errors are faults of the program, and keep their traceback.
     """
     try:
         yield
-    except (ValueError, OSError, RuntimeError, KeyError, TypeError) as error:
-        cause = error
-        while cause is not None and not _deliberate(cause):
-            cause = cause.__context__
-        if cause is not None:
-            sys.exit(f'error: {cause.args[0] if len(cause.args) == 1 else cause}')
-        message = _deliberate_in_worker(str(error))
+    except KeyboardInterrupt:
+        print('stopped', file=sys.stderr)
+        sys.exit(130)
+    except Exception as error:
+        message = _one_line(error)
         if message is None:
             raise
         sys.exit(f'error: {message}')

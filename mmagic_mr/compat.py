@@ -16,6 +16,8 @@ import warnings
 import numpy as np
 import torch
 
+from mmagic_mr.errors import UserError
+
 _EXT = 'mmcv._ext'
 _INSTALL_MMCV = (
     'pip uninstall -y mmcv mmcv-lite && '
@@ -94,8 +96,9 @@ def _generation_init_weights(module, init_type='normal', init_gain=0.02):
                 if m.bias is not None:
                     torch.nn.init.constant_(m.bias, 0.0)
             else:
-                raise NotImplementedError(
-                    f"Initialization method '{init_type}' is not implemented"
+                raise UserError(
+                    'init_type must be normal, xavier, kaiming or orthogonal, got '
+                    f'{init_type!r}'
                 )
             info = f"Initialize {name} by 'init_type' {init_type}."
         elif 'BatchNorm2d' in name:

@@ -44,6 +44,7 @@ __all__ = [
     'Pix2Pix',
     'accumulation',
     'eval_mode',
+    'is_resumed',
     'loaders_of',
     'normalization',
     'ssim',
@@ -124,3 +125,8 @@ def accumulation(wrapper) -> int:
 def target_domain(model: Pix2Pix) -> str:
     """The domain that a translation model of MMagic generates by default."""
     return model._default_domain
+
+
+def is_resumed(runner) -> bool:
+    """Whether a run goes on from a checkpoint of its own (``--resume``)."""
+    return runner._resume

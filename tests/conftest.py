@@ -1,10 +1,44 @@
 """What several test modules share."""
 
+# ruff: noqa: E402
+import fcntl
+import os
 import sys
+from pathlib import Path
+
+PARALLEL = 'PYTEST_XDIST_WORKER' in os.environ
+if PARALLEL:
+    # The processes share the cores; with threads of their own they would only wait for
+    # each other. Before numpy and torch are imported, and for the tools that tests run.
+    os.environ['OMP_NUM_THREADS'] = '1'
 
 import cv2
 import numpy as np
 import pytest
+
+# Existing files, to be locked: all processes see the same, and none is left behind.
+DOOR, ROOM = Path(__file__).with_name('helpers') / '__init__.py', Path(__file__)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item):
+    """Tests marked ``alone`` have the machine to themselves; all others share it.
+
+    They enter the room through the door. Whoever waits for an empty room stands in the
+    door, or others would keep coming in.
+    """
+    if not PARALLEL:
+        return (yield)
+    alone = item.get_closest_marker('alone') is not None
+    with open(DOOR) as door, open(ROOM) as room:
+        fcntl.flock(door, fcntl.LOCK_EX)
+        fcntl.flock(room, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+        fcntl.flock(door, fcntl.LOCK_UN)
+        try:
+            return (yield)
+        finally:
+            # Not left to `close`: a forked child of the test may have the file open.
+            fcntl.flock(room, fcntl.LOCK_UN)
 
 
 @pytest.fixture(autouse=True)

@@ -5,7 +5,8 @@ python tools/train.py configs/pix2pix_proxy_mr2_cityscapes.py
 
 from pathlib import Path
 
-from mmagic_mr import cli
+from mmagic_mr import cli, training
+from mmagic_mr.errors import UserError
 
 CONFIGS = Path(__file__).resolve().parent.parent / 'configs'
 
@@ -32,44 +33,20 @@ def parse_args():
     return parser.parse_args()
 
 
-def enable_amp(cfg):
-    """Mixed precision for each optimiser: G, D, and P, which the hook trains."""
-    wrappers = [cfg.optim_wrapper, *cfg.optim_wrapper.values()]
-    wrappers += [hook.get('optim_wrapper') for hook in cfg.get('custom_hooks', [])]
-    for wrapper in wrappers:
-        if isinstance(wrapper, dict) and 'optimizer' in wrapper:
-            wrapper.update(type='AmpOptimWrapper', loss_scale='dynamic')
-
-
-def stop_after_predictor(cfg):
-    """Ends the run when the predictor is trained."""
-    hooks = [h for h in cfg.custom_hooks if h['type'] == 'PredictorPretrainHook']
-    if not hooks:
-        raise ValueError(
-            f'--predictor-only: {cfg.filename} has no PredictorPretrainHook (its loss '
-            'is no proxy one)'
-        )
-    hooks[0].predictor_only = True
-
-
 def main():
     args = parse_args()
     cfg = cli.read_config(args, CONFIGS)
     if args.resume:
-        cfg.resume = True
-        if args.resume != 'auto':
-            if not Path(args.resume).is_file():
-                raise FileNotFoundError(f'--resume: no checkpoint {args.resume}')
-            cfg.load_from = args.resume
+        training.resume_from(cfg, args.resume)
     if args.amp:
-        enable_amp(cfg)
+        training.enable_amp(cfg)
     if args.predictor_only:
-        stop_after_predictor(cfg)
+        training.stop_after_predictor(cfg)
 
     import torch
 
     if args.amp and not torch.cuda.is_available():
-        raise ValueError('--amp: mixed precision needs a GPU, and none was found')
+        raise UserError('--amp: mixed precision needs a GPU, and none was found')
     runner = cli.prepare_run(cfg).from_cfg(cfg)
     runner.train()
     runner.logger.info(f'Checkpoints and logs: {runner.work_dir}')

@@ -6,35 +6,41 @@ import numpy as np
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
 
+from mmagic_mr.errors import UserError
 from mmagic_mr.host import HOOKS
 
 ADVICE = (
     'What to do: take out reconstruction terms (rec_loss, pixel_loss_weight), which '
-    'reward the mean; raise the loss_weight of mr_loss against the GAN loss; check '
-    'that noise.sites reach layers that the output depends on'
+    'reward the mean; raise the loss_weight of the sample loss (mr_loss) against the '
+    'GAN loss; check that noise.sites name layers that the output depends on.'
 )
 
 
 @HOOKS.register_module()
 class SampleCollapseHook(Hook):
-    """Warn once a window when sample variance is far below what it should be.
+    """Warn when the samples of an input have become nearly the same.
 
-    The model logs ``sample_std``, the root of the mean sample variance, and with a
-    predictor ``pred_std``, that of the predicted variance. Over a window,
+    The model logs ``sample_std``, the square root of the mean sample variance, and,
+    where it has a predictor, ``pred_std``, that of the predicted variance. At the end
+    of every window of iterations the hook computes
 
         ratio = mean(sample_std^2) / mean(pred_std^2)
 
-    and a ratio below ``threshold`` is a collapse. Without a predictor the largest
-    window so far takes the place of the predicted variance, and ``floor`` catches
-    samples that never spread at all.
+    and warns if the ratio is below ``threshold``. Without a predictor the largest
+    window so far takes the place of the predicted variance, and the hook also warns if
+    the samples' standard deviation is below ``floor``: samples that never spread do
+    not fall below an earlier window.
 
     Args:
         window: iterations over which both variances are averaged.
         threshold: ratio of variances below which the hook warns.
-        warmup: iterations at the start that are not judged; None: one window, since
-            a generator starts without any spread.
+        warmup: iterations at the start that are not judged; None: one window, because
+            a generator starts with next to no spread.
         floor: sample standard deviation, in the network's value range, below which
             the hook warns where there is no predictor.
+
+    Raises:
+        UserError: ``window`` below 1, or ``threshold`` not between 0 and 1.
 
     Example:
         >>> hook = SampleCollapseHook(window=200, threshold=0.1)
@@ -52,15 +58,20 @@ class SampleCollapseHook(Hook):
         floor: float = 0.01,
     ) -> None:
         if window < 1:
-            raise ValueError(f'window is {window}: it counts iterations, 1 or more')
+            raise UserError(
+                f'SampleCollapseHook: window must be at least 1 iteration, got {window}'
+            )
         if not 0 < threshold < 1:
-            raise ValueError(f'threshold is {threshold}: a ratio between 0 and 1')
+            raise UserError(
+                'SampleCollapseHook: threshold must be a ratio between 0 and 1, got '
+                f'{threshold}'
+            )
         self.window, self.threshold, self.floor = window, threshold, floor
         self.warmup = window if warmup is None else warmup
         self._sample_vars, self._pred_vars, self._largest = [], [], 0.0
 
     def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
-        # A discriminator-only iteration has no samples, and a single one no spread.
+        # No samples in an update of the discriminator alone, no spread with K = 1.
         if not outputs or 'sample_std' not in outputs:
             return
         self._sample_vars.append(float(outputs['sample_std']) ** 2)
@@ -78,15 +89,20 @@ class SampleCollapseHook(Hook):
         if runner.iter + 1 <= self.warmup:
             return
         if sample_var < self.threshold * reference:
-            against = 'the predicted one' if predicted else 'the largest so far'
+            against = (
+                'the variance that the predictor expects'
+                if predicted
+                else 'the largest variance of the windows before'
+            )
             said = f'{sample_var / reference:.2%} of {against}'
         elif not predicted and sample_var < self.floor**2:
-            said = f'{sample_var:.2g}, that is next to none'
+            said = f'{sample_var:.2g}, which is nearly none'
         else:
             return
         print_log(
-            f'The samples collapse: over the iterations up to {runner.iter + 1} their '
-            f'variance is {said}. {ADVICE}',
+            'The samples collapse: the samples of an input are nearly the same. Over '
+            f'the last {len(self._sample_vars)} iterations (up to iteration '
+            f'{runner.iter + 1}) their variance was {said}. {ADVICE}',
             logger='current',
             level=logging.WARNING,
         )

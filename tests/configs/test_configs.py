@@ -1,11 +1,10 @@
-"""Every config: the authors' settings stand in it, and it trains."""
+"""Pix2Pix: settings of every config, and a run of one for each kind of loss."""
 
 import math
 
 import pytest
-import torch
 from helpers import tiny
-from helpers.configs import ADAM, read
+from helpers.configs import ADAM, build, check_built, check_optimizer, read
 
 # those of the demo have tests of their own
 NAMES = sorted(
@@ -132,6 +131,28 @@ def pairs(tmp_path_factory):
 
 
 @pytest.mark.parametrize('name', NAMES)
+def test_builds(name, pairs, tmp_path):
+    runner = build(name, pairs, tmp_path)
+    rows = {row[0]: row for row in table()}
+    if name in rows:
+        _, _, distribution, loss, order, weight = rows[name]
+        check_built(runner, loss, order, distribution, weight)
+    else:
+        check_built(runner)
+        pixel_loss_weight = {'noise': 100, 'gan': 0}[name.split('_')[1]]
+        assert runner.model.loss_config['pixel_loss_weight'] == pixel_loss_weight
+
+
+@pytest.mark.parametrize(
+    'name',
+    [
+        'pix2pix_gan_cityscapes',
+        'pix2pix_noise_cityscapes',
+        'pix2pix_mr2_maps',
+        'pix2pix_proxy_mr2_cityscapes',
+        'pix2pix_proxy_mr1_laplace_maps',
+    ],
+)
 def test_trains(name, pairs, tmp_path):
     from mmengine.runner import Runner
 
@@ -155,13 +176,10 @@ def test_trains(name, pairs, tmp_path):
     assert {'loss_gan_g', 'loss_d_real', 'loss_d_fake'} <= logged.keys()
     assert 'val/calibration/spread_skill' in logged
 
-    # both networks were updated in both iterations, by the authors' optimiser
+    # both networks were updated in both iterations, by the authors' optimizer
     for part in 'generators', 'discriminators':
         wrapper = runner.optim_wrapper[part]
-        assert type(wrapper.optimizer) is torch.optim.Adam
-        assert ADAM.items() - wrapper.optimizer.defaults.items() == {('type', 'Adam')}
-        assert wrapper.clip_func is torch.nn.utils.clip_grad_value_
-        assert wrapper.clip_grad_kwargs == {'clip_value': 0.5}
+        check_optimizer(wrapper, getattr(runner.model, part))
         states = wrapper.optimizer.state.values()
         assert {int(state['step']) for state in states} == {2}
         assert all('max_exp_avg_sq' in state for state in states)

@@ -15,6 +15,7 @@ from mmengine.visualization import Visualizer
 from PIL import Image
 
 import mmagic_mr.plugin  # noqa: F401
+from mmagic_mr.errors import UserError
 from mmagic_mr.hooks.collage import CollageHook
 from mmagic_mr.hooks.collapse import SampleCollapseHook
 
@@ -34,6 +35,8 @@ class Pictures(torch.utils.data.Dataset):
 
 class Samples(BaseModel):
     """Draws samples of its input plus noise, as the models of this package do."""
+
+    input_field, target_field = 'img_label', 'img_photo'
 
     def __init__(self, spread=(1.0,)):
         super().__init__()
@@ -68,6 +71,7 @@ class Samples(BaseModel):
                 BaseDataElement(
                     img_label=x,
                     img_photo=x,
+                    img_edges=220 - x,
                     fake_photo=samples[0],
                     samples=samples,
                     sample_mean=samples.mean(0),
@@ -132,6 +136,28 @@ def test_collages_are_written_at_the_interval_and_at_the_end(tmp_path):
     np.testing.assert_array_equal(first, third)
     greys = {tuple(c) for c in first.reshape(-1, 3)}
     assert {(20,) * 3, (40,) * 3, (60,) * 3} <= greys  # the first three inputs
+
+
+@pytest.mark.parametrize(
+    ('fields', 'options', 'shown'),
+    [
+        (('img_label', 'img_photo'), {}, (20, 20)),
+        (('img_edges', 'img_photo'), {}, (200, 20)),
+        (('img_photo', 'img_edges'), {}, (20, 200)),
+        (('img_label', 'img_photo'), dict(input_key='img_edges'), (200, 20)),
+        (('img_label', 'img_photo'), dict(target_key='img_edges'), (20, 200)),
+    ],
+)
+def test_input_and_target_are_the_fields_that_the_model_names(
+    tmp_path, fields, options, shown
+):
+    model = Samples()
+    model.input_field, model.target_field = fields
+    hook = CollageHook(interval=1, num_inputs=1, num_samples=1, **options)
+    run(tmp_path, [hook], iters=1, model=model)
+    picture = np.asarray(Image.open(tmp_path / 'vis' / 'collage_000001.png'))
+    cells = [picture[70, 4 + 48], picture[70, 4 + 96 + 4 + 48]]  # their middles
+    assert [cell.tolist() for cell in cells] == [[grey] * 3 for grey in shown]
 
 
 def test_samples_stand_below_on_demand(tmp_path):
@@ -207,9 +233,10 @@ def test_without_validation_the_training_inputs_are_drawn(tmp_path):
     assert (tmp_path / 'vis' / 'collage_000001.png').is_file()
 
 
-def test_an_interval_of_zero_is_refused():
-    with pytest.raises(ValueError, match='interval is 0'):
-        CollageHook(interval=0)
+@pytest.mark.parametrize('name', ['interval', 'num_inputs', 'num_samples'])
+def test_numbers_below_one_are_refused(name):
+    with pytest.raises(UserError, match=f'{name} must be at least 1, got 0'):
+        CollageHook(**{name: 0})
 
 
 @pytest.fixture
@@ -235,9 +262,9 @@ def warnings_of(tmp_path):
 def test_collapse_warns_once_a_window(warnings_of):
     lines = warnings_of([dict(sample_std=0.1, pred_std=0.5)])
     assert len(lines) == 2  # three windows, the first not judged
-    assert 'up to 8 ' in lines[0]
-    assert 'up to 12 ' in lines[1]
-    assert '4.00% of the predicted one' in lines[0]
+    assert 'the last 4 iterations (up to iteration 8)' in lines[0]
+    assert '(up to iteration 12)' in lines[1]
+    assert '4.00% of the variance that the predictor expects' in lines[0]
     assert 'raise the loss_weight' in lines[0]
 
 
@@ -256,9 +283,9 @@ def test_a_window_averages(warnings_of):
 def test_without_a_predictor_a_fall_and_no_spread_at_all_are_seen(warnings_of):
     lines = warnings_of([0.5] * 4 + [0.05] * 8)
     assert len(lines) == 2
-    assert '1.00% of the largest so far' in lines[0]
+    assert '1.00% of the largest variance of the windows before' in lines[0]
     assert not warnings_of([0.5] * 4 + [0.3] * 8)
-    assert 'next to none' in warnings_of([0.001])[0]
+    assert 'nearly none' in warnings_of([0.001])[0]
 
 
 def test_steps_without_samples_are_left_out(warnings_of):
@@ -266,7 +293,7 @@ def test_steps_without_samples_are_left_out(warnings_of):
 
 
 def test_bad_settings_are_refused():
-    with pytest.raises(ValueError, match='window is 0'):
+    with pytest.raises(UserError, match=r'window must be .* got 0'):
         SampleCollapseHook(window=0)
-    with pytest.raises(ValueError, match=r'threshold is 1\.5'):
+    with pytest.raises(UserError, match=r'threshold must be .* got 1\.5'):
         SampleCollapseHook(threshold=1.5)

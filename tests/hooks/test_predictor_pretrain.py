@@ -2,15 +2,15 @@
 """The hook that trains the predictor: when it stops, what it keeps, what it refuses."""
 
 import json
-import shutil
 
 import pytest
 import torch
 from helpers import tiny
 
 import mmagic_mr.plugin  # noqa: F401
-from mmagic_mr.hooks import predictor_pretrain
-from mmagic_mr.hooks.predictor_pretrain import PredictorPretrainHook
+from mmagic_mr.errors import MissingFileError, UserError
+from mmagic_mr.hooks import PredictorPretrainHook
+from mmagic_mr.hooks.pretraining import Pretraining
 
 
 @pytest.fixture(scope='module')
@@ -18,13 +18,16 @@ def data_root(tmp_path_factory):
     return tiny.write_pairs(tmp_path_factory.mktemp('pairs') / 'data')
 
 
-def runner_for(data_root, work_dir, name='pix2pix_proxy_mr2_cityscapes', **hook):
+def runner_for(
+    data_root, work_dir, name='pix2pix_proxy_mr2_cityscapes', resume=False, **hook
+):
     """A runner up to where `before_train` is called."""
     from mmengine.runner import Runner
 
     cfg = tiny.load(name, data_root, work_dir)
     settings = dict(max_iters=6, val_interval=2, log_interval=1) | hook
     cfg.custom_hooks = [cfg.custom_hooks[0] | settings]
+    cfg.resume = resume
     return Runner.from_cfg(cfg)
 
 
@@ -38,18 +41,14 @@ def pretrain(runner):
 def test_best_is_kept_and_patience_ends_it(data_root, tmp_path, monkeypatch):
     nlls = iter([0.5, 0.3, 0.4, 0.3, 0.2])
     snapshots = {}
-    validate = predictor_pretrain._Pretraining._validate
 
     def scripted(self):
-        value = torch.tensor(next(nlls))
         snapshots[self.iter] = {
             k: v.clone() for k, v in self.predictor.state_dict().items()
         }
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(self, 'nll', lambda *args: value)
-            validate(self)
+        return next(nlls), 3
 
-    monkeypatch.setattr(predictor_pretrain._Pretraining, '_validate', scripted)
+    monkeypatch.setattr(Pretraining, '_validation_nll', scripted)
     runner = runner_for(data_root, tmp_path, max_iters=20, patience=2)
     predictor = pretrain(runner)
     # Validations at 2, 4, 6, 8: the lowest at 4, then two without improvement.
@@ -157,7 +156,7 @@ def test_predictor_only_ends_the_run(data_root, tmp_path):
 
 def test_missing_checkpoint(data_root, tmp_path):
     runner = runner_for(data_root, tmp_path, checkpoint='nowhere/best.pth')
-    with pytest.raises(FileNotFoundError, match=r"'nowhere/best\.pth' does not exist"):
+    with pytest.raises(MissingFileError, match=r"'nowhere/best\.pth' does not exist"):
         pretrain(runner)
 
 
@@ -166,19 +165,83 @@ def test_checkpoint_of_another_architecture(data_root, tmp_path):
     best = tmp_path / 'a' / 'predictor' / 'best.pth'
     runner = runner_for(data_root, tmp_path / 'b', checkpoint=str(best))
     runner.model.predictor.log_dispersion = torch.nn.Conv2d(8, 3, 3)
-    with pytest.raises(RuntimeError, match='does not fit the predictor of this config'):
+    with pytest.raises(UserError, match='does not fit the predictor of this config'):
         pretrain(runner)
 
 
-def test_half_written_files_do_not_count(data_root, tmp_path):
+def trained_with(work_dir, name):
+    """Distribution and order that a file of the hook says it was trained with."""
+    state = torch.load(work_dir / 'predictor' / name, weights_only=True)
+    return state['distribution'], state['order']
+
+
+@pytest.mark.parametrize(
+    ('name', 'nll', 'words'),
+    [
+        ('pix2pix_proxy_mr2_laplace_cityscapes', dict(order=2), r'laplace.* order 2'),
+        ('pix2pix_proxy_mr2_cityscapes', dict(order=1), r'gaussian.* order 1'),
+    ],
+)
+def test_a_checkpoint_of_another_likelihood_is_refused(
+    data_root, tmp_path, name, nll, words
+):
+    pretrain(runner_for(data_root, tmp_path / 'a'))
+    assert trained_with(tmp_path / 'a', 'best.pth') == ('gaussian', 2)
+    best = tmp_path / 'a' / 'predictor' / 'best.pth'
+    other = dict(type='MomentNLLLoss', **nll)
+    runner = runner_for(
+        data_root, tmp_path / 'b', name, checkpoint=str(best), nll=other
+    )
+    message = rf'best\.pth.*gaussian.* order 2.*{words}'
+    with pytest.raises(UserError, match=message):
+        pretrain(runner)
+    assert not bool(runner.model.predictor.trained)
+
+
+def test_a_run_of_another_likelihood_is_not_resumed(data_root, tmp_path):
+    pretrain(runner_for(data_root, tmp_path))
+    assert trained_with(tmp_path, 'last.pth') == ('gaussian', 2)
+    laplace = 'pix2pix_proxy_mr2_laplace_cityscapes'
+    runner = runner_for(data_root, tmp_path, laplace, resume=True)
+    with pytest.raises(UserError, match=r'last\.pth.*gaussian.*laplace'):
+        pretrain(runner)
+
+
+def test_files_that_do_not_say_their_likelihood_are_accepted(data_root, tmp_path):
+    pretrain(runner_for(data_root, tmp_path / 'a'))
+    best = tmp_path / 'a' / 'predictor' / 'best.pth'
+    state = torch.load(best, weights_only=True)
+    del state['distribution'], state['order']
+    torch.save(state, best)
+    runner = runner_for(data_root, tmp_path / 'b', checkpoint=str(best))
+    assert bool(pretrain(runner).trained)
+
+
+def test_a_likelihood_that_the_losses_do_not_ask_for_is_refused(data_root, tmp_path):
+    nll = dict(type='MomentNLLLoss', distribution='laplace')
+    with pytest.raises(UserError, match=r"nll.*'laplace'.*'gaussian'"):
+        pretrain(runner_for(data_root, tmp_path, nll=nll))
+
+
+def test_a_run_that_dies_while_it_writes_leaves_the_file_before(
+    data_root, tmp_path, monkeypatch
+):
     pretrain(runner_for(data_root, tmp_path))
     folder = tmp_path / 'predictor'
-    last = folder / 'last.pth'
-    shutil.copy(last, folder / 'last.pth.tmp')
-    (folder / 'last.pth.tmp').write_bytes(last.read_bytes()[:100])
-    runner = runner_for(data_root, tmp_path)
-    runner._resume = True
-    assert bool(pretrain(runner).trained)
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    save = torch.save
+
+    def half(state, path):
+        save(state, path)
+        path.write_bytes(path.read_bytes()[:100])
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(torch, 'save', half)
+        with pytest.raises(KeyboardInterrupt):
+            pretrain(runner_for(data_root, tmp_path))
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    assert bool(pretrain(runner_for(data_root, tmp_path, resume=True)).trained)
 
 
 def test_no_validation_data(data_root, tmp_path):
@@ -187,12 +250,12 @@ def test_no_validation_data(data_root, tmp_path):
     cfg = tiny.load('pix2pix_proxy_mr2_cityscapes', data_root, tmp_path)
     cfg.custom_hooks = [cfg.custom_hooks[0]]
     cfg.val_dataloader = cfg.val_cfg = cfg.val_evaluator = None
-    with pytest.raises(ValueError, match=r'needs val_dataloader.*checkpoint=FILE'):
+    with pytest.raises(UserError, match=r'needs val_dataloader.*checkpoint=FILE'):
         pretrain(Runner.from_cfg(cfg))
 
 
 @pytest.mark.parametrize('name', ['max_iters', 'val_interval', 'patience'])
 def test_bad_sizes(name):
     sizes = dict(max_iters=1, val_interval=1, patience=1) | {name: 0}
-    with pytest.raises(ValueError, match=f'{name} must be at least 1, got 0'):
+    with pytest.raises(UserError, match=f'{name} must be at least 1, got 0'):
         PredictorPretrainHook(**sizes)

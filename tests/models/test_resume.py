@@ -27,7 +27,7 @@ def train(
     from mmengine.hooks import Hook
     from mmengine.runner import Runner
 
-    from mmagic_mr.hooks import predictor_pretrain
+    from mmagic_mr.hooks.pretraining import Pretraining
 
     torch.set_num_threads(1)
     cfg = tiny.load(config, data_root, work_dir)
@@ -57,14 +57,14 @@ def train(
             if runner.iter + 1 == kill_training:
                 os.kill(os.getpid(), signal.SIGKILL)
 
-    step = predictor_pretrain._Pretraining._step
+    step = Pretraining._step
 
     def step_or_die(self, *args):
         if self.iter == kill_pretraining:
             os.kill(os.getpid(), signal.SIGKILL)
         return step(self, *args)
 
-    predictor_pretrain._Pretraining._step = step_or_die
+    Pretraining._step = step_or_die
     runner = Runner.from_cfg(cfg)
     runner.val_loop.run = lambda: None  # The last iteration's; no metric is needed.
     runner.register_hook(Kill())

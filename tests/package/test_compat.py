@@ -18,6 +18,7 @@ from torch import nn
 
 import mmagic_mr.plugin  # noqa: F401  (under test)
 from mmagic_mr import compat
+from mmagic_mr.errors import UserError
 
 SAFE_LOADER = digit_version(torch.__version__) >= digit_version('2.6')
 
@@ -164,6 +165,11 @@ def test_init_draws_what_upstream_draws(init_type):
     compat._generation_init_weights(got, init_type, 0.1)
     for name, value in expected.state_dict().items():
         assert torch.equal(value, got.state_dict()[name]), name
+
+
+def test_an_unknown_init_type_is_named():
+    with pytest.raises(UserError, match=r"init_type must be normal, .* got 'magic'"):
+        compat._generation_init_weights(nn.Conv2d(1, 1, 1), 'magic')
 
 
 def test_init_records_what_it_initialised():

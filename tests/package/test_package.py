@@ -1,6 +1,7 @@
 """What is installed: the wheel's content, its dependencies, and what mim reads."""
 
 import ast
+import os
 import subprocess
 import sys
 from collections import Counter
@@ -109,17 +110,60 @@ def test_what_is_imported_is_a_dependency(built):
                 assert packages & declared, f'{path.name} imports {name}'
 
 
-def test_version_and_light_import():
-    code = (
-        'import sys, mmagic_mr; print(mmagic_mr.__version__); '
-        'assert not {"torch", "numpy", "mmengine"} & set(sys.modules)'
-    )
+def run_python(code):
+    """Runs code in a new process, which finds the package; returns what it prints."""
     done = subprocess.run(
         [sys.executable, '-c', code],
         cwd=ROOT,
+        env={**os.environ, 'PYTHONPATH': str(ROOT)},
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.strip() == mmagic_mr.__version__ == '0.1.0'
+    return done.stdout.strip()
+
+
+def test_version_and_light_import():
+    version = run_python(
+        'import sys, mmagic_mr; print(mmagic_mr.__version__); '
+        'assert not {"torch", "numpy", "mmengine"} & set(sys.modules)'
+    )
+    assert version == mmagic_mr.__version__ == '0.1.0'
+
+
+@pytest.mark.parametrize(
+    ('module', 'call'),
+    [
+        ('functional', 'mr_loss(samples, y, order=1).mean()'),
+        ('losses', 'MRLoss(order=1)(samples, y)'),
+    ],
+)
+def test_formulas_need_torch_alone(module, call):
+    """As after `pip install --no-deps`, where torch is all that there is."""
+    absent = sorted(
+        {'mmagic', 'mmcv', 'mmengine', 'cv2', 'lpips', 'matplotlib', 'pandas', 'scipy'}
+        | {'torch_fidelity', 'torchvision', 'yaml'}
+    )
+    said = run_python(
+        f'import sys; sys.modules.update(dict.fromkeys({absent}))\n'
+        f'import torch, mmagic_mr.{module} as room\n'
+        'samples, y = torch.zeros(1, 4, 3, 2, 2), torch.ones(1, 3, 2, 2)\n'
+        f'print(float(room.{call}))'
+    )
+    assert said == '1.0'
+
+
+def test_types_are_marked_and_the_citation_is_of_this_version(built):
+    assert (built / 'lib/mmagic_mr/py.typed').is_file()
+    citation = yaml.safe_load((ROOT / 'CITATION.cff').read_text())
+    assert citation['version'] == mmagic_mr.__version__
+    assert citation['license'] == 'Apache-2.0'
+    (paper,) = citation['references']
+    assert paper['title'] in (ROOT / 'README.md').read_text().replace('{GAN}', 'GAN')
+
+
+def test_public_ci_runs_the_same_check():
+    workflow = yaml.safe_load((ROOT / '.github/workflows/ci.yml').read_text())
+    steps = [step.get('run') for step in workflow['jobs']['check']['steps']]
+    assert 'bash .ci/run' in steps

@@ -23,6 +23,9 @@ from mmagic_mr.study.make import make_study
 from mmagic_mr.study.score import score
 from mmagic_mr.study.store import Store
 
+# Frames are late where other tests take the processor.
+pytestmark = pytest.mark.alone
+
 # Notes, once a frame and apart from the page's own code, what is on the canvas.
 OBSERVER = """
 window.exposures = [];

@@ -1,0 +1,202 @@
+"""What the command-line tools share: errors of one line, configs, training options."""
+
+import argparse
+import errno
+import os
+import subprocess
+import sys
+
+import pytest
+from helpers import ROOT
+from mmengine.config import Config
+from torch.utils.data import DataLoader, Dataset
+
+from mmagic_mr import cli, training
+from mmagic_mr.errors import MissingFileError, UserError
+
+CONFIG = ROOT / 'configs' / 'pix2pix_proxy_mr2_cityscapes.py'
+
+
+def stopped_by(error):
+    """What is printed of an error, and the exit status; None: it keeps its traceback.
+
+    Args:
+        error: an exception to be raised, or a function that raises one.
+    """
+    try:
+        with cli.short_errors():
+            if callable(error):
+                error()
+            else:
+                raise error
+    except SystemExit as stop:
+        return stop.code
+    except Exception:
+        return None
+    raise AssertionError('nothing was raised')
+
+
+def test_a_users_mistake_is_one_line():
+    assert stopped_by(UserError('K is 0')) == 'error: K is 0'
+    assert stopped_by(MissingFileError('no file a')) == 'error: no file a'
+
+
+@pytest.mark.parametrize(
+    'error',
+    [ValueError('x'), FileNotFoundError('x'), RuntimeError('x'), KeyError('x')],
+)
+def test_other_errors_keep_their_traceback(error):
+    assert stopped_by(error) is None
+    with pytest.raises(type(error)) as kept, cli.short_errors():
+        raise error
+    assert kept.value is error
+
+
+def test_the_mistake_is_found_behind_other_errors():
+    def caused():
+        try:
+            raise UserError('K is 0')
+        except UserError as error:
+            raise RuntimeError('cannot build') from error
+
+    def met_on_the_way():
+        try:
+            raise UserError('K is 0')
+        finally:
+            raise RuntimeError('cannot close')
+
+    def hidden():
+        try:
+            raise UserError('K is 0')
+        except UserError:
+            raise RuntimeError('something else') from None
+
+    def said_again():
+        try:
+            raise UserError('K is 0')
+        except UserError as error:
+            raise UserError(f'a.py: {error}') from error
+
+    assert stopped_by(caused) == 'error: K is 0'
+    assert stopped_by(met_on_the_way) == 'error: K is 0'
+    assert stopped_by(hidden) is None
+    assert stopped_by(said_again) == 'error: a.py: K is 0'
+
+
+class Broken(Dataset):
+    def __init__(self, error):
+        self.error = error
+
+    def __len__(self):
+        return 1
+
+    def __getitem__(self, index):
+        raise self.error
+
+
+@pytest.mark.parametrize(
+    ('error', 'printed'),
+    [
+        (UserError('a.png: not an image'), 'error: a.png: not an image'),
+        (MissingFileError('no a.png'), 'error: no a.png'),
+        (UserError('two lines:\n  a.png'), 'error: two lines:\n  a.png'),
+        (ValueError('a.png: not an image'), None),
+    ],
+)
+def test_a_mistake_in_a_loaders_worker(error, printed):
+    loader = DataLoader(Broken(error), num_workers=1)
+    assert stopped_by(lambda: list(loader)) == printed
+
+
+def test_files_without_permission_and_full_disks_are_one_line(tmp_path):
+    (tmp_path / 'file').touch()
+    mistake = tmp_path / 'file' / 'work_dir'
+    printed = stopped_by(mistake.mkdir)
+    assert printed == f'error: {mistake}: {os.strerror(errno.ENOTDIR)}'
+    full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    assert stopped_by(full) == 'error: No space left on device'
+    assert stopped_by(OSError(errno.EPIPE, 'Broken pipe')) is None
+
+
+def test_control_c_leaves_no_traceback(capsys):
+    def stop():
+        raise KeyboardInterrupt
+
+    assert stopped_by(stop) == 130
+    assert capsys.readouterr().err == 'stopped\n'
+
+
+def test_a_tool_ends_with_the_line_and_status_1():
+    done = subprocess.run(
+        [sys.executable, 'tools/train.py', 'pix2pix_mr1_map'],
+        cwd=ROOT,
+        env={**os.environ, 'PYTHONPATH': str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert line.startswith('error: no config pix2pix_mr1_map')
+    assert 'did you mean pix2pix_mr1_maps' in line
+
+
+def test_configs_are_found_by_path_and_by_name(tmp_path):
+    folder = CONFIG.parent
+    for name in str(CONFIG), CONFIG.name, CONFIG.stem:
+        assert cli.find_config(name, folder).samefile(CONFIG)
+    with pytest.raises(MissingFileError, match='no config nothing, here or in'):
+        cli.find_config('nothing', tmp_path)
+
+
+@pytest.mark.parametrize(
+    ('options', 'words'),
+    [
+        ({'custom_hooks.9.interval': 1}, 'Index 9 exceeds the length'),
+        ({'train_cfg.max_iters.x': 1}, 'cannot inherit from base'),
+    ],
+)
+def test_an_override_that_does_not_fit_is_named(options, words):
+    args = argparse.Namespace(config=str(CONFIG), cfg_options=options)
+    with pytest.raises(UserError, match=f'--cfg-options does not fit .*{words}'):
+        cli.read_config(args, CONFIG.parent)
+
+
+def test_amp_reaches_every_optimizer():
+    cfg = Config.fromfile(CONFIG, import_custom_modules=False)
+    before = cfg.optim_wrapper.generators.optimizer.to_dict()
+    training.enable_amp(cfg)
+    wrappers = [
+        cfg.optim_wrapper.generators,
+        cfg.optim_wrapper.discriminators,
+        cfg.custom_hooks[0].optim_wrapper,
+    ]
+    for wrapper in wrappers:
+        assert wrapper.type == 'AmpOptimWrapper'
+        assert wrapper.loss_scale == 'dynamic'
+        assert wrapper.optimizer == before
+    assert cfg.optim_wrapper.constructor == 'MultiOptimWrapperConstructor'
+    flat = Config(dict(optim_wrapper=dict(type='OptimWrapper', optimizer={})))
+    training.enable_amp(flat)
+    assert flat.optim_wrapper.type == 'AmpOptimWrapper'
+
+
+def test_resuming_from_the_latest_or_from_a_file(tmp_path):
+    cfg = Config(dict(load_from=None))
+    training.resume_from(cfg, 'auto')
+    assert (cfg.resume, cfg.load_from) == (True, None)
+    (tmp_path / 'iter_2.pth').touch()
+    training.resume_from(cfg, str(tmp_path / 'iter_2.pth'))
+    assert cfg.load_from == str(tmp_path / 'iter_2.pth')
+    with pytest.raises(MissingFileError, match=r'--resume: no checkpoint a\.pth'):
+        training.resume_from(cfg, 'a.pth')
+
+
+def test_stopping_after_the_predictor_needs_one():
+    cfg = Config.fromfile(CONFIG, import_custom_modules=False)
+    training.stop_after_predictor(cfg)
+    (hook,) = (h for h in cfg.custom_hooks if h.type == 'PredictorPretrainHook')
+    assert hook.predictor_only
+    for without in Config(dict(custom_hooks=[dict(type='CollageHook')])), Config({}):
+        with pytest.raises(UserError, match='has no PredictorPretrainHook'):
+            training.stop_after_predictor(without)
