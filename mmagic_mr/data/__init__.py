@@ -1,0 +1,1 @@
+"""Data sets, their preparation, and how an image file becomes an input."""
