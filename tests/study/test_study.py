@@ -191,6 +191,23 @@ def test_bad_input_is_named(tmp_path, folders):
         Store(tmp_path / 's')
 
 
+def test_16_bit_images_are_shown_as_they_are_and_transparent_ones_refused(tmp_path):
+    real = paint(tmp_path / 'real', 'real', 2, size=(8, 8))
+    deep, clear = tmp_path / 'deep', tmp_path / 'clear'
+    for folder in deep, clear:
+        folder.mkdir()
+    for i in range(2):
+        gray = np.full((8, 8), 127 * 257, np.uint16)
+        Image.fromarray(gray).save(deep / f'{i}.png')
+        Image.new('RGBA', (8, 8), (9, 9, 9, 100)).save(clear / f'{i}.png')
+    make_study(tmp_path / 's', real, {'x': deep}, 1, practice=2)
+    means = [np.asarray(Image.open(f)) for f in (tmp_path / 's/images').iterdir()]
+    assert sum((mean == 127).all() for mean in means) == 2
+    with pytest.raises(ValueError, match=r'png has transparent pixels'):
+        make_study(tmp_path / 't', real, {'x': clear}, 1, practice=2)
+    assert not (tmp_path / 't').exists()
+
+
 # ------------------------------------------------------------- participants
 
 
