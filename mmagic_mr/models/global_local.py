@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from mmagic_mr.data.image_inputs import HoleInput
 from mmagic_mr.host import MODELS, GLInpaintor
 from mmagic_mr.models.base import Batch, MomentReconstruction
 
@@ -49,6 +50,7 @@ class MRGLInpaintor(MomentReconstruction, GLInpaintor):
     discriminator_name = 'disc'
     gan_loss_name = 'loss_gan'
     size_multiple = 4
+    image_input = HoleInput()
     reconstruction_terms = ('loss_l1_hole', 'loss_l1_valid', 'loss_composed_percep')
 
     def make_condition(self, x: Tensor) -> Batch:

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from mmagic_mr.data.image_inputs import PairInput
 from mmagic_mr.host import MODELS, DataSample, Pix2Pix
 from mmagic_mr.models.base import Batch, MomentReconstruction, _unwrapped
 from mmagic_mr.sampling.sharing import SharedForward
@@ -37,6 +38,7 @@ class MRPix2Pix(MomentReconstruction, Pix2Pix):
 
     generator_name = 'generators'
     discriminator_name = 'discriminators'
+    image_input = PairInput()
 
     def __init__(self, *, gan_loss: dict | None = None, **kwargs):
         super().__init__(**kwargs)

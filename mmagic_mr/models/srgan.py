@@ -2,6 +2,7 @@
 
 from torch import Tensor
 
+from mmagic_mr.data.image_inputs import SmallImageInput
 from mmagic_mr.host import MODELS, SRGAN
 from mmagic_mr.models.base import Batch, MomentReconstruction, _unwrapped
 
@@ -45,6 +46,7 @@ class MRSRGAN(MomentReconstruction, _SRGAN):
         torch.Size([2, 5, 3, 64, 64])
     """
 
+    image_input = SmallImageInput()
     reconstruction_terms = ('pixel_loss', 'perceptual_loss')
 
     def __init__(self, **kwargs):
