@@ -14,7 +14,8 @@ from PIL import Image
 from torch.utils.data import DataLoader
 
 import mmagic_mr.host  # noqa: F401
-from mmagic_mr.data.datasets import FillHole, MRImageDataset, RandomHole, StrictCrop
+from mmagic_mr.data.datasets import MRImageDataset
+from mmagic_mr.data.transforms import FillHole, RandomHole, StrictCrop
 from mmagic_mr.data.prepare.celeba import prepare_celeba_inpaint, prepare_celeba_sr
 
 # isort: split

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mmagic_mr.data.prepare.files import read_rgb
+from mmagic_mr.data.pictures import read_rgb
 
 GRAYS = np.linspace(0, 65535, 12).astype(np.uint16).reshape(3, 4)
 
