@@ -1,5 +1,6 @@
 """Draws samples from a trained model, without a Runner."""
 
+import pickle
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from contextlib import contextmanager
@@ -50,6 +51,12 @@ def load_weights(model: nn.Module, checkpoint: str) -> None:
         stored = torch.load(checkpoint, map_location='cpu', weights_only=True)
     except FileNotFoundError:
         raise MissingFileError(f'no checkpoint {checkpoint}') from None
+    except pickle.UnpicklingError as error:
+        # Not torch's own words: they advise to load the file unsafely
+        raise UserError(
+            f'{checkpoint} is not a readable checkpoint: it is damaged, or holds more '
+            'than tensors and plain data, which is not loaded, since it could run code'
+        ) from error
     except Exception as error:
         raise UserError(
             f'{checkpoint} is not a readable checkpoint: {error}'

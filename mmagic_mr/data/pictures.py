@@ -68,9 +68,11 @@ def read_rgb(path: str | os.PathLike[str]) -> Image.Image:
     from PIL import ImageOps
 
     with open_picture(path) as image:
-        sixteen = image.mode in SIXTEEN_BITS
-        # Older releases of Pillow open these files in 32 bits; they have no more than 16
-        sixteen |= image.mode == 'I' and image.format in ('PNG', 'PPM')
+        # Files of these formats have no more than 16 bits, also where Pillow opens them
+        # in 32
+        sixteen = image.mode in SIXTEEN_BITS or (
+            image.mode == 'I' and image.format in ('PNG', 'PPM')
+        )
         if image.mode in ('I', 'F') and not sixteen:
             raise UserError(
                 f'{path} holds numbers of 32 bits, of unknown range: save it with 8 or '

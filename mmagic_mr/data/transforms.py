@@ -78,9 +78,9 @@ class RandomHole(BaseTransform):
 
 @TRANSFORMS.register_module()
 class FillHole(BaseTransform):
-    """``img`` = ``gt`` with the hole filled by one colour.
+    """``img`` = ``gt`` with the hole filled by one color.
 
-    As MMagic's ``GetMaskedImage``, with a colour in place of a gray, and checks. An
+    As MMagic's ``GetMaskedImage``, with a color in place of a gray, and checks. An
     image without ``mask_bbox`` gets the rectangle around its hole.
 
     Args:

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import numpy as np
 import pytest
 from helpers.study_people import (
-    COLOURS,
+    COLORS,
     TIMING,
     Client,
     always_real,
@@ -149,7 +149,7 @@ def test_images_are_reencoded_without_metadata(tmp_path):
     for i in range(4):
         tags = Image.Exif()
         tags[0x010E] = 'made by mr1'
-        Image.new('RGB', (48, 32), COLOURS['fake']).save(
+        Image.new('RGB', (48, 32), COLORS['fake']).save(
             fake / f'{i}.jpg', exif=tags, comment=b'made by mr1'
         )
     folder = tmp_path / 'study'
