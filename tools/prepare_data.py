@@ -8,7 +8,6 @@ import sys
 
 from mmagic_mr import cli
 from mmagic_mr.data.prepare import find_commands
-from mmagic_mr.errors import UserError
 
 
 def parse_args(argv=None):
@@ -30,8 +29,6 @@ def main(argv=None):
     run = find_commands()[options.pop('command')].run
     try:
         run(**options)
-    except OSError as error:  # a full disk, a folder that cannot be written
-        raise UserError(str(error)) from error
     except KeyboardInterrupt:
         sys.exit('stopped: the same command goes on from here')
 
