@@ -1,32 +1,35 @@
 """Draws samples from a trained model, without a Runner."""
 
-from collections.abc import Iterable
+import pickle
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import torch
 from torch import nn
 
-IMAGE_SUFFIXES = {'.png', '.jpg', '.jpeg', '.bmp', '.tif', '.tiff', '.ppm', '.webp'}
+from mmagic_mr.errors import MissingFileError, UserError
+from mmagic_mr.io import is_image
 
 
 def find_images(paths: Iterable[str]) -> list[Path]:
     """The image files among ``paths``, and those in the folders among them, sorted.
 
     Raises:
-        FileNotFoundError: a path does not exist, or a folder has no image.
+        MissingFileError: a path does not exist, or a folder has no image.
     """
     found = []
     for path in map(Path, paths):
         if path.is_dir():
-            inside = [p for p in path.rglob('*') if p.suffix.lower() in IMAGE_SUFFIXES]
+            inside = [p for p in path.rglob('*') if is_image(p)]
             if not inside:
-                raise FileNotFoundError(f'no image in the folder {path}')
+                raise MissingFileError(f'no image in the folder {path}')
             found += sorted(inside)
         elif path.is_file():
             found.append(path)
         else:
-            raise FileNotFoundError(f'no image or folder {path}')
+            raise MissingFileError(f'no image or folder {path}')
     return found
 
 
@@ -37,7 +40,7 @@ def load_weights(model: nn.Module, checkpoint: str) -> None:
     wrapped for distributed runs, as a whole or part by part.
 
     Raises:
-        ValueError: the checkpoint belongs to another architecture.
+        UserError: the checkpoint belongs to another architecture.
     """
     from mmengine.runner.checkpoint import get_state_dict, load_state_dict
 
@@ -47,9 +50,15 @@ def load_weights(model: nn.Module, checkpoint: str) -> None:
     try:
         stored = torch.load(checkpoint, map_location='cpu', weights_only=True)
     except FileNotFoundError:
-        raise FileNotFoundError(f'no checkpoint {checkpoint}') from None
+        raise MissingFileError(f'no checkpoint {checkpoint}') from None
+    except pickle.UnpicklingError as error:
+        # Not torch's own words: they advise to load the file unsafely
+        raise UserError(
+            f'{checkpoint} is not a readable checkpoint: it is damaged, or holds more '
+            'than tensors and plain data, which is not loaded, since it could run code'
+        ) from error
     except Exception as error:
-        raise ValueError(
+        raise UserError(
             f'{checkpoint} is not a readable checkpoint: {error}'
         ) from error
     stored = stored.get('state_dict', stored)
@@ -72,7 +81,7 @@ def load_weights(model: nn.Module, checkpoint: str) -> None:
             ]
             if names
         ]
-        raise ValueError(
+        raise UserError(
             f'{checkpoint} is of another architecture than the config: parameters '
             f'{"; ".join(parts)}'
         )
@@ -105,18 +114,21 @@ def load_model(cfg, checkpoint: str, device: str = 'cpu') -> nn.Module:
 
 def sample_image(
     model: nn.Module,
-    path: str,
+    path: str | Path,
     num_samples: int,
     seed: int,
     pair: bool = False,
-    mask: str | None = None,
+    mask: str | Path | None = None,
 ):
     """Draws samples for one image file, preprocessed as in validation.
 
+    What the file holds, the host says: its ``image_input``, one of
+    `mmagic_mr.data.image_inputs`.
+
     Args:
         model: From `load_model`.
-        path: The condition; or, with ``pair``, a file of the data set: ground truth
-            left, condition right (Pix2Pix), or the image without its hole (inpainting).
+        path: The condition; or, with ``pair``, a file of the data set: a pair A|B
+            (Pix2Pix), or the image without its hole (inpainting).
         num_samples: K.
         seed: The same seed and image give the same samples.
         pair: What ``path`` is.
@@ -128,34 +140,18 @@ def sample_image(
         and, with ``pair``, the ground truth.
 
     Raises:
-        ValueError: the file is no image, its size does not fit the network, the mask
+        UserError: the file is no image, its size does not fit the network, the mask
             is missing, has no hole or another size.
     """
     from mmengine.dataset import Compose, pseudo_collate
 
-    transforms = Compose(model.cfg.test_dataloader.dataset.pipeline).transforms
-    takes_mask = any(type(step).__name__ == 'LoadMask' for step in transforms)
-    if takes_mask != (mask is not None):
-        raise ValueError(
-            f'{path}: inpainting needs a mask, white in the hole (--mask FILE)'
-            if takes_mask
-            else f'{type(model).__name__} takes no mask'
-        )
-    if takes_mask:
-        _read(mask)
-        results = {'gt_path': str(path), 'mask_path': str(mask)}
-        _read(path)
-    elif model.target_field == 'gt_img':
-        if pair:
-            raise ValueError('--pair: super-resolution takes the small image alone')
-        results = {'img_path': str(path)}
-        _read(path)
-        transforms = [step for step in transforms if getattr(step, 'key', '') != 'gt']
-    else:
-        load, *transforms = transforms
-        results = _halves(model, path, load, pair)
-    for transform in transforms:
-        results = transform(results)
+    steps = Compose(model.cfg.test_dataloader.dataset.pipeline).transforms
+    results, steps = model.image_input.fields(model, steps, path, pair, mask)
+    try:
+        for step in steps:
+            results = step(results)
+    except UserError as error:
+        raise UserError(f'{path}: {error}') from error
     inputs = results['inputs']
     _check_size(
         model, path, inputs[model.input_field] if isinstance(inputs, dict) else inputs
@@ -165,34 +161,6 @@ def sample_image(
     if not pair and model.target_field in output:
         del output[model.target_field]
     return output.to('cpu')
-
-
-def _read(path, **options):
-    import mmcv
-
-    image = mmcv.imread(str(path), **options)
-    if image is None:
-        raise ValueError(f'{path} is not a readable image')
-    return image
-
-
-def _halves(model, path, load, pair):
-    """What the loading of a pair gives."""
-    image = _read(path, flag=load.color_type, channel_order=load.channel_order)
-    if pair and image.shape[1] % 2:
-        raise ValueError(
-            f'{path} is {image.shape[1]} pixels wide: a pair of two images side by '
-            'side has an even width'
-        )
-    half = image.shape[1] // 2
-    # Without a pair the condition also stands in for the ground truth, which the
-    # pipeline asks for and sampling does not read
-    target, source = (image[:, :half], image[:, half:]) if pair else (image, image)
-    return {
-        model.target_field: target,
-        model.input_field: source,
-        'pair_path': str(path),
-    }
 
 
 @contextmanager
@@ -211,10 +179,71 @@ def _check_size(model, path, image):
     multiple = model.size_multiple
     height, width = image.shape[-2:]
     if height % multiple or width % multiple:
-        raise ValueError(
+        raise UserError(
             f'{path} is {width}x{height}, and the network needs sides that are '
             f'multiples of {multiple}: resize it'
         )
+
+
+def output_names(paths: Sequence[Path]) -> list[str]:
+    """A name for each image: its stem, with the folder's where stems are not unique.
+
+    Raises:
+        UserError: two images would still have one name.
+
+    Example:
+        >>> output_names([Path('a/x.png'), Path('b/x.png'), Path('a/y.png')])
+        ['a_x', 'b_x', 'y']
+    """
+    stems = Counter(path.stem for path in paths)
+    names = [
+        path.stem if stems[path.stem] == 1 else f'{path.parent.name}_{path.stem}'
+        for path in paths
+    ]
+    for name, count in Counter(names).items():
+        if count > 1:
+            raise UserError(
+                f'{count} of the images would be written as {name}: give one at a time'
+            )
+    return names
+
+
+def mask_of(mask: str | Path | None, path: Path) -> Path | None:
+    """The mask of an image: the file, or the one of the image's name in that folder.
+
+    Raises:
+        MissingFileError: there is no such file.
+    """
+    if mask is None:
+        return None
+    mask = Path(mask)
+    mask = mask / f'{path.stem}.png' if mask.is_dir() else mask
+    if not mask.is_file():
+        raise MissingFileError(f'no mask {mask}')
+    return mask
+
+
+def write_samples(model: nn.Module, output, folder: str | Path, name: str) -> None:
+    """Writes ``FOLDER/NAME/000.png`` and so on, and their collage ``FOLDER/NAME.png``.
+
+    Args:
+        model: says which fields are input and ground truth.
+        output: from `sample_image`.
+        folder: where to write.
+        name: of the image.
+    """
+    from mmagic_mr.reports.collage import collage, save_picture
+
+    for k, picture in enumerate(to_rgb(output.samples)):
+        save_picture(picture, Path(folder, name, f'{k:03d}.png'))
+    picture = collage(
+        {'': [output]},
+        len(output.samples),
+        input_key=model.input_field,
+        target_key=model.target_field,
+        samples_below=True,
+    )
+    save_picture(picture, Path(folder, f'{name}.png'))
 
 
 def to_rgb(images: torch.Tensor):

@@ -1,6 +1,7 @@
 """Files: written whole or not at all, and which ones are images."""
 
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -53,6 +54,22 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         os.replace(unfinished, path)
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+def finished_path(path: str | os.PathLike[str]) -> Path | None:
+    """The file that `atomic_path` was making under this name; None: another name.
+
+    Such a name is left over where a process was killed.
+
+    Example:
+        >>> print(finished_path('results/.a-4xk_20pq.txt'))
+        results/a.txt
+        >>> print(finished_path('results/a.txt'))
+        None
+    """
+    path = Path(path)
+    match = re.fullmatch(r'\.(.+)-[a-z0-9_]{8}', path.stem)
+    return path.with_name(match[1] + path.suffix) if match else None
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:

@@ -6,10 +6,10 @@ python tools/sample.py glcic_proxy_mr2_celeba CHECKPOINT face.png --mask mask.pn
 """
 
 import sys
-from collections import Counter
 from pathlib import Path
 
 from mmagic_mr import cli
+from mmagic_mr.errors import MissingFileError, UserError
 
 CONFIGS = Path(__file__).resolve().parent.parent / 'configs'
 
@@ -26,7 +26,7 @@ def parse_args():
         '--pair',
         action='store_true',
         help='the images hold the ground truth: label maps are pairs as in the data '
-        'set, ground truth left; images to inpaint have no hole yet',
+        'set; images to inpaint have no hole yet',
     )
     parser.add_argument(
         '--mask',
@@ -43,70 +43,29 @@ def parse_args():
     return parser.parse_args()
 
 
-def output_names(paths):
-    """A name for each image: its stem, with the folder's where stems are not unique."""
-    stems = Counter(path.stem for path in paths)
-    names = [
-        path.stem if stems[path.stem] == 1 else f'{path.parent.name}_{path.stem}'
-        for path in paths
-    ]
-    for name, count in Counter(names).items():
-        if count > 1:
-            raise ValueError(
-                f'{count} of the images would be written as {name}: give one at a time'
-            )
-    return names
-
-
-def mask_of(mask, path):
-    """The mask of an image: ``--mask``, or the file of its name in that folder."""
-    if mask is None:
-        return None
-    mask = Path(mask)
-    mask = mask / f'{path.stem}.png' if mask.is_dir() else mask
-    if not mask.is_file():
-        raise FileNotFoundError(f'no mask {mask}')
-    return mask
-
-
 def main():
     args = parse_args()
     cfg = cli.read_config(args, CONFIGS)
     if args.num_samples < 1:
-        raise ValueError(f'--num-samples must be at least 1, got {args.num_samples}')
+        raise UserError(f'--num-samples must be at least 1, got {args.num_samples}')
     if not Path(args.checkpoint).is_file():
-        raise FileNotFoundError(f'no checkpoint {args.checkpoint}')
+        raise MissingFileError(f'no checkpoint {args.checkpoint}')
     from mmagic_mr import inference
 
     paths = inference.find_images(args.images)
-    names = output_names(paths)
+    names = inference.output_names(paths)
 
     import torch
     from tqdm import tqdm
 
-    from mmagic_mr.reports.collage import collage, save_picture
-
     device = args.device or ('cuda' if torch.cuda.is_available() else 'cpu')
     model = inference.load_model(cfg, args.checkpoint, device)
     for path, name in zip(tqdm(paths, file=sys.stderr), names, strict=True):
+        mask = inference.mask_of(args.mask, path)
         output = inference.sample_image(
-            model,
-            path,
-            args.num_samples,
-            args.seed,
-            args.pair,
-            mask_of(args.mask, path),
+            model, path, args.num_samples, args.seed, args.pair, mask
         )
-        for k, picture in enumerate(inference.to_rgb(output.samples)):
-            save_picture(picture, Path(args.out, name, f'{k:03d}.png'))
-        picture = collage(
-            {'': [output]},
-            args.num_samples,
-            input_key=model.input_field,
-            target_key=model.target_field,
-            samples_below=True,
-        )
-        save_picture(picture, Path(args.out, f'{name}.png'))
+        inference.write_samples(model, output, args.out, name)
     print(f'{len(paths)} x {args.num_samples} samples and collages: {args.out}')
 
 

@@ -1,25 +1,19 @@
-"""Datasets that say what is wrong, and the holes of the inpainting task.
+"""Datasets that say what is wrong.
 
-MMagic's own datasets do the reading; what is added are pairs that must match, clear
-errors (which folder is missing and which command makes it, which file is broken), and
-holes inside a box that the local discriminator finds again.
+MMagic's own datasets do the reading; what is added are pairs that must match, and clear
+errors: which folder is missing and which command makes it, which file is broken.
 """
-
 
 import json
 import os.path as osp
 
 import mmcv
-import numpy as np
-from mmagic_mr.host import BasicImageDataset, PairedImageDataset
-from mmagic_mr.host import FixedCrop
-from mmagic_mr.host import DATASETS, TRANSFORMS
-from mmcv.transforms import BaseTransform
 from mmengine.dataset import BaseDataset
 from mmengine.fileio import get_file_backend
 
 from mmagic_mr.data.prepare.files import first_few
-from mmagic_mr.data.holes import draw_hole, hole_mask
+from mmagic_mr.errors import MissingFileError, UserError
+from mmagic_mr.host import DATASETS, BasicImageDataset, PairedImageDataset
 
 
 class _ClearErrors:
@@ -32,7 +26,7 @@ class _ClearErrors:
 
     def _require_folder(self, folder):
         if not self.file_backend.isdir(folder):
-            raise FileNotFoundError(
+            raise MissingFileError(
                 f'dataset folder {folder} is missing.{self._how_to_make()}'
             )
 
@@ -44,12 +38,12 @@ class _ClearErrors:
             paths = [value for key, value in info.items() if key.endswith('_path')]
             broken = [path for path in paths if not self._is_readable(path)]
             if broken:
-                raise ValueError(
+                raise UserError(
                     f'{", ".join(broken)} is not a readable image: delete it and make '
                     f'it again.{self._how_to_make()}'
                 ) from error
             if isinstance(error, ValueError):
-                raise ValueError(f'{", ".join(paths)}: {error}') from error
+                raise UserError(f'{", ".join(paths)}: {error}') from error
             raise
 
     def _is_readable(self, path):
@@ -73,14 +67,15 @@ class MRPairedImageDataset(_ClearErrors, PairedImageDataset):
         **kwargs: mmengine's ``BaseDataset`` options: ``lazy_init``, ``indices``, ...
 
     Raises:
-        FileNotFoundError: the folder is missing or holds no image.
-        ValueError: on loading, an image that cannot be decoded or has an odd width;
+        MissingFileError: the folder is missing or holds no image.
+        UserError: on loading, an image that cannot be decoded or has an odd width;
             it names the file.
 
     Example:
         >>> MRPairedImageDataset('/no', [], prepare_hint='python ...')
         Traceback (most recent call last):
-        FileNotFoundError: dataset folder /no/train is missing. Make it with: python ...
+        mmagic_mr.errors.MissingFileError: dataset folder /no/train is missing. Make \
+it with: python ...
     """
 
     def __init__(
@@ -110,7 +105,7 @@ class MRPairedImageDataset(_ClearErrors, PairedImageDataset):
         try:
             return super().scan_folder(path)
         except AssertionError:
-            raise FileNotFoundError(
+            raise MissingFileError(
                 f'dataset folder {path} holds no image.{self._how_to_make()}'
             ) from None
 
@@ -129,8 +124,8 @@ class MRImageDataset(_ClearErrors, BasicImageDataset):
         **kwargs: options of ``BasicImageDataset`` and mmengine's ``BaseDataset``.
 
     Raises:
-        FileNotFoundError: a folder, a partner of an image, or a box is missing.
-        ValueError: on loading, an image that cannot be decoded or does not fit; it
+        MissingFileError: a folder, a partner of an image, or a box is missing.
+        UserError: on loading, an image that cannot be decoded or does not fit; it
             names the file.
     """
 
@@ -153,7 +148,7 @@ class MRImageDataset(_ClearErrors, BasicImageDataset):
             self._require_folder(folder)
         data_list = sorted(super().load_data_list(), key=lambda data: data['key'])
         if not data_list:
-            raise FileNotFoundError(
+            raise MissingFileError(
                 f'dataset folder {self.data_prefix[self.search_key]} holds no image.'
                 f'{self._how_to_make()}'
             )
@@ -174,131 +169,19 @@ class MRImageDataset(_ClearErrors, BasicImageDataset):
         extra = set() if self.use_ann_file else found - wanted
         for names, what in ((wanted - found, 'missing'), (extra, 'without a partner')):
             if names:
-                raise FileNotFoundError(
+                raise MissingFileError(
                     f'images {what}: {first_few(names)}.{self._how_to_make()}'
                 )
 
     def _add_boxes(self, data_list):
         path = osp.join(self.data_root, self.box_file)
         if not self.file_backend.exists(path):
-            raise FileNotFoundError(f'box file {path} is missing.{self._how_to_make()}')
+            raise MissingFileError(f'box file {path} is missing.{self._how_to_make()}')
         boxes = json.loads(self.file_backend.get_text(path))
         missing = {data['key'] for data in data_list} - set(boxes)
         if missing:
-            raise FileNotFoundError(
+            raise MissingFileError(
                 f'{path} has no box for {first_few(missing)}.{self._how_to_make()}'
             )
         for data in data_list:
             data['mask_bbox'] = tuple(boxes[data['key']])
-
-
-@TRANSFORMS.register_module()
-class StrictCrop(FixedCrop):
-    """MMagic's ``FixedCrop``, which refuses an image smaller than the crop.
-
-    FixedCrop returns a smaller crop without a word, and the batch fails to stack.
-
-    Args:
-        keys: images that are cropped alike.
-        crop_size: height, width in pixels.
-        crop_pos: x, y in pixels; None: random.
-
-    Raises:
-        ValueError: the crop does not fit.
-    """
-
-    def transform(self, results):
-        height, width = results[self.keys[0]].shape[:2]
-        crop_height, crop_width = self.crop_size
-        left, top = self.crop_pos or (0, 0)
-        if top + crop_height > height or left + crop_width > width:
-            raise ValueError(
-                f'the image of {width}x{height} is smaller than the crop of '
-                f'{crop_width}x{crop_height} at x={left}, y={top}'
-            )
-        return super().transform(results)
-
-
-@TRANSFORMS.register_module()
-class RandomHole(BaseTransform):
-    """Adds ``mask`` (H, W, 1), 1 in a random rectangle, and its box ``mask_bbox``.
-
-    The box (top, left, height, width) is what the local discriminator sees; MMagic's
-    ``extract_around_bbox`` with a local size of ``box_size`` returns just it.
-
-    Args:
-        box_size: side of the box, in pixels; it lies anywhere in the image.
-        sides: shortest and longest side of the hole, in pixels; drawn independently.
-        img_key: image whose size counts.
-
-    Raises:
-        ValueError: the box does not fit into the image, or the hole into the box.
-    """
-
-    def __init__(
-        self,
-        box_size: int = 64,
-        sides: tuple[int, int] = (48, 64),
-        img_key: str = 'gt',
-    ):
-        self.box_size = box_size
-        self.sides = tuple(sides)
-        self.img_key = img_key
-
-    def transform(self, results):
-        height, width = results[self.img_key].shape[:2]
-        # The global generator is the one that mmengine seeds in every worker
-        box, hole = draw_hole(
-            np.random.randint,
-            height,
-            width,
-            self.box_size,
-            self.sides,
-        )
-        results['mask'] = hole_mask(hole, height, width)[..., None]
-        results['mask_bbox'] = tuple(box)
-        return results
-
-
-@TRANSFORMS.register_module()
-class FillHole(BaseTransform):
-    """``img`` = ``gt`` with the hole filled by one colour.
-
-    As MMagic's ``GetMaskedImage``, with a colour in place of a grey, and checks. An
-    image without ``mask_bbox`` gets the rectangle around its hole.
-
-    Args:
-        color: red, green, blue in [0, 255]; the mean of the training set. Default:
-            CelebA's, as the authors have it.
-
-    Raises:
-        ValueError: the mask has no hole, or not the size of the image.
-    """
-
-    def __init__(self, color: tuple[float, float, float] = (130, 108, 96)):
-        self.color = np.asarray(color, dtype=np.float32)
-
-    def transform(self, results):
-        image, mask = results['gt'], results['mask']
-        if mask.shape[:2] != image.shape[:2]:
-            height, width = mask.shape[:2]
-            raise ValueError(
-                f'the mask is {width}x{height}, the image '
-                f'{image.shape[1]}x{image.shape[0]}: they must have one size'
-            )
-        if not mask.any():
-            raise ValueError('the mask has no hole: it is 0 everywhere')
-        order = results.get('gt_channel_order', 'bgr')
-        color = self.color if order == 'rgb' else self.color[::-1]
-        results['img'] = np.where(mask > 0, color, image).astype(np.float32)
-        for name in ('ori_{}_shape', '{}_channel_order', '{}_color_type'):
-            if name.format('gt') in results:
-                results[name.format('img')] = results[name.format('gt')]
-        results.setdefault('mask_bbox', _around(mask))
-        return results
-
-
-def _around(mask):
-    rows, columns = (np.flatnonzero(mask.any(axis)) for axis in ((1, 2), (0, 2)))
-    top, left = int(rows[0]), int(columns[0])
-    return top, left, int(rows[-1]) - top + 1, int(columns[-1]) - left + 1

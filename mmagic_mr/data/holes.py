@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from mmagic_mr.errors import UserError
+
 
 class Rect(NamedTuple):
     """Top, left, height, width in pixels: MMagic's order of a box."""
@@ -39,7 +41,7 @@ def draw_hole(
         box, hole.
 
     Raises:
-        ValueError: the box does not fit into the image, or the hole into the box.
+        UserError: the box does not fit into the image, or the hole into the box.
 
     Reference:
         Iizuka et al., "Globally and Locally Consistent Image Completion", 2017.
@@ -53,12 +55,12 @@ def draw_hole(
         Rect(top=57, left=41, height=56, width=52)
     """
     if box_size > min(image_height, image_width):
-        raise ValueError(
+        raise UserError(
             f'the local box of {box_size} does not fit into the image of '
             f'{image_height}x{image_width}: make box_size smaller'
         )
     if not 1 <= sides[0] <= sides[1] <= box_size:
-        raise ValueError(
+        raise UserError(
             f'hole sides {tuple(sides)} must be rising, between 1 and the box size '
             f'{box_size}'
         )

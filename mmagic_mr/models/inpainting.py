@@ -5,6 +5,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from mmagic_mr.data.image_inputs import HoleInput
 from mmagic_mr.errors import UserError
 from mmagic_mr.models.batch import Batch
 from mmagic_mr.models.reconstruction import MomentReconstruction
@@ -14,6 +15,7 @@ class Inpainting(MomentReconstruction):
     """An image with a hole and its mask in, images without a hole out."""
 
     generator_arg = 'encdec'
+    image_input = HoleInput()
     reconstruction_terms = ('loss_l1_hole', 'loss_l1_valid')
 
     def make_condition(self, x: Tensor) -> Batch:

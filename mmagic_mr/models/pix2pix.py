@@ -6,6 +6,7 @@ from types import MappingProxyType
 import torch
 from torch import Tensor, nn
 
+from mmagic_mr.data.image_inputs import PairInput
 from mmagic_mr.errors import UserError
 from mmagic_mr.host import MODELS, DataSample, Pix2Pix, eval_mode, target_domain, unwrap
 from mmagic_mr.models.batch import Batch
@@ -65,6 +66,7 @@ class MRPix2Pix(MomentGAN, Pix2Pix):
         'disc_init_steps',
         'loss_config',
     )
+    image_input = PairInput()
     noise_presets = MappingProxyType({'pix2pix': innermost_decoder})
 
     def __init__(self, *, gan_loss: dict | None = None, **kwargs):

@@ -5,6 +5,7 @@ from types import MappingProxyType
 
 from torch import Tensor
 
+from mmagic_mr.data.image_inputs import SmallImageInput
 from mmagic_mr.errors import UserError
 from mmagic_mr.host import unwrap
 from mmagic_mr.models.batch import Batch
@@ -34,6 +35,7 @@ class Restoration(MomentReconstruction):
             'rrdb': {r'body\.\d+\.rdb1\.conv1': 16},
         }
     )
+    image_input = SmallImageInput()
     # An honest super-resolution reduces to its input: PSNR of that.
     evaluation: Mapping[str, dict] = MappingProxyType(
         {'SampleReconstruction': {'low_key': 'input'}}

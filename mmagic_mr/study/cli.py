@@ -2,19 +2,25 @@
 
 import argparse
 import ipaddress
+import sqlite3
 import sys
 from contextlib import closing
 from pathlib import Path
 
+from mmagic_mr import cli
+from mmagic_mr.errors import UserError
+from mmagic_mr.io import write_text
 from mmagic_mr.study.store import Store
 
 
 def main(argv: list[str] | None = None) -> None:
     args = _parser().parse_args(argv)
-    try:
-        args.run(args)
-    except (ValueError, OSError) as error:
-        sys.exit(f'error: {error}')
+    with cli.short_errors():
+        try:
+            args.run(args)
+        except (OSError, sqlite3.Error) as error:
+            # A port in use, a folder that cannot be written, a broken database
+            raise UserError(str(error)) from error
 
 
 def _make(args) -> None:
@@ -24,9 +30,9 @@ def _make(args) -> None:
     for pair in args.method:
         name, separator, folder = pair.partition('=')
         if not (name and separator and folder):
-            raise ValueError(f'--method {pair}: write it as NAME=FOLDER')
+            raise UserError(f'--method {pair}: write it as NAME=FOLDER')
         if name in methods:
-            raise ValueError(f'--method {name} is given twice')
+            raise UserError(f'--method {name} is given twice')
         methods[name] = Path(folder)
     warnings = make_study(
         args.study,
@@ -89,6 +95,12 @@ def is_loopback(host: str) -> bool:
         return host == 'localhost'
 
 
+def _port(text: str) -> int:
+    if not 0 <= int(text) <= 65535:
+        raise argparse.ArgumentTypeError(f'{text} is not from 0 to 65535')
+    return int(text)
+
+
 def _score(args) -> None:
     from mmagic_mr.study.score import score, table, to_json
 
@@ -101,7 +113,7 @@ def _score(args) -> None:
             seed=args.seed,
         )
     out = args.out or args.study / 'scores.json'
-    out.write_text(to_json(result) + '\n', encoding='utf-8')
+    write_text(out, to_json(result) + '\n')
     print(table(result))
     print(f'Everything: {out}')
 
@@ -155,7 +167,7 @@ def _parser() -> argparse.ArgumentParser:
     serve.set_defaults(run=_serve)
     serve.add_argument('study', type=Path, help='folder of the study')
     serve.add_argument('--host', default='127.0.0.1', help='address to listen on')
-    serve.add_argument('--port', type=int, default=8321, help='0: any free port')
+    serve.add_argument('--port', type=_port, default=8321, help='0: any free port')
     serve.add_argument('--url', help='public address to print in the links')
 
     score = commands.add_parser(

@@ -4,13 +4,15 @@ import random
 import secrets
 import shutil
 from collections.abc import Mapping
+from contextlib import closing
 from datetime import datetime, timezone
 from pathlib import Path
 
 from mmagic_mr import __version__
+from mmagic_mr.data.pictures import open_picture, read_rgb, save_png
+from mmagic_mr.errors import UserError
+from mmagic_mr.io import is_image
 from mmagic_mr.study.store import Store
-
-SUFFIXES = {'.png', '.jpg', '.jpeg', '.bmp', '.tif', '.tiff', '.webp'}
 
 CONSENT = """\
 You will see images one at a time, each for {exposure:g} s. Some are real, the others \
@@ -59,12 +61,14 @@ def make_study(
         consent: Text shown first.
 
     Raises:
-        ValueError: For a setting out of range, or too few images in a folder.
-        FileExistsError: The study folder exists.
+        UserError: For a setting out of range, too few images in a folder, one folder
+            for both kinds, an image that cannot be read or has transparent pixels; the
+            study folder exists.
     """
-    _check(per_method, practice, exposure, participants, fixation, methods)
+    _check_folders(real, methods)
+    _check(per_method, practice, exposure, participants, fixation)
     if Path(folder).exists():
-        raise FileExistsError(f'{folder} exists; give the study a new folder')
+        raise UserError(f'{folder} exists; give the study a new folder')
     sessions = _draw(real, methods, per_method, practice, participants, seed)
     used = sorted({image for s in sessions for part in s for _, _, image in part})
     sizes, warnings = _inspect(used, Path(real), methods)
@@ -73,36 +77,43 @@ def make_study(
         consent = CONSENT.format(
             exposure=exposure, practice=practice, trials=2 * per_method * len(methods)
         )
-    store = Store.create(
-        folder,
-        dict(
-            title=title,
-            consent=consent,
-            exposure=exposure,
-            fixation=fixation,
-            size=[width, max(h for _, h in sizes)],
-            display=display or max(width, 256),
-            methods=list(methods),
-            per_method=per_method,
-            seed=seed,
-            made_at=datetime.now(timezone.utc).isoformat(timespec='seconds'),
-            version=__version__,
-        ),
+    settings = dict(
+        title=title,
+        consent=consent,
+        exposure=exposure,
+        fixation=fixation,
+        size=[width, max(h for _, h in sizes)],
+        display=display or max(width, 256),
+        methods=list(methods),
+        per_method=per_method,
+        seed=seed,
+        made_at=datetime.now(timezone.utc).isoformat(timespec='seconds'),
+        version=__version__,
     )
     try:
-        files = {path: _copy(path, store.images) for path in used}
-        _insert(store, files, sessions)
+        with closing(Store.create(folder, settings)) as store:
+            files = {path: _copy(path, store.images) for path in used}
+            _insert(store, files, sessions)
     except BaseException:
-        shutil.rmtree(folder)  # half a study would look like a whole one
+        # Half a study would look like a whole one
+        shutil.rmtree(folder, ignore_errors=True)
         raise
-    finally:
-        store.close()
     return warnings
 
 
-def _check(per_method, practice, exposure, participants, fixation, methods) -> None:
+def _check_folders(real: Path, methods: Mapping[str, Path]) -> None:
     if not methods:
-        raise ValueError('no method given; name at least one folder of fakes')
+        raise UserError('no method given; name at least one folder of fakes')
+    kinds = {}
+    for name, folder in {'the real images': real, **methods}.items():
+        other = kinds.setdefault(Path(folder).resolve(), name)
+        if other != name:
+            raise UserError(
+                f'{folder} is the folder of {other} and of {name}: give each its own'
+            )
+
+
+def _check(per_method, practice, exposure, participants, fixation) -> None:
     for name, value, low, high in (
         ('per_method', per_method, 1, 10_000),
         ('practice', practice, 0, 100),
@@ -111,7 +122,7 @@ def _check(per_method, practice, exposure, participants, fixation, methods) -> N
         ('fixation', fixation, 0.1, 10),
     ):
         if not low <= value <= high:
-            raise ValueError(f'{name} is {value}; it must be from {low} to {high}')
+            raise UserError(f'{name} is {value}; it must be from {low} to {high}')
 
 
 def _draw(real, methods, per_method, practice, participants, seed) -> list[tuple]:
@@ -145,10 +156,10 @@ def _draw(real, methods, per_method, practice, participants, seed) -> list[tuple
 def _images(folder: Path, needed: int) -> list[Path]:
     folder = Path(folder)
     if not folder.is_dir():
-        raise ValueError(f'{folder} is not a folder')
-    found = sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES)
+        raise UserError(f'{folder} is not a folder')
+    found = sorted(p for p in folder.iterdir() if is_image(p))
     if len(found) < needed:
-        raise ValueError(
+        raise UserError(
             f'{folder} holds {len(found)} images, {needed} are needed; '
             'add images or lower --per-method'
         )
@@ -157,13 +168,11 @@ def _images(folder: Path, needed: int) -> list[Path]:
 
 def _inspect(used: list[Path], real: Path, methods: Mapping[str, Path]):
     """All sizes, and a warning for each thing that could give the answer away."""
-    from PIL import Image  # only `make` needs it, so that `serve` starts at once
-
     kinds = {real: 'real', **{Path(path): name for name, path in methods.items()}}
     sizes, formats = ({kind: set() for kind in kinds.values()} for _ in range(2))
     for path in used:
-        with Image.open(path) as image:
-            kind = kinds[path.parent]
+        kind = kinds[path.parent]
+        with open_picture(path) as image:
             sizes[kind].add(image.size)
             formats[kind].add(image.format)
     warnings = []
@@ -182,7 +191,7 @@ def _inspect(used: list[Path], real: Path, methods: Mapping[str, Path]):
             for kind, of_kind in formats.items()
         )
         warnings.append(
-            f'file formats differ ({found}); compression artefacts of one kind '
+            f'file formats differ ({found}); compression artifacts of one kind '
             'may give the answer away'
         )
     return set.union(*sizes.values()), warnings
@@ -190,14 +199,13 @@ def _inspect(used: list[Path], real: Path, methods: Mapping[str, Path]):
 
 def _copy(source: Path, folder: Path) -> str:
     """Re-encode without metadata, so that the bytes say nothing but the pixels."""
-    from PIL import Image, ImageOps
+    from PIL import Image
 
     name = secrets.token_urlsafe(16) + '.png'
-    with Image.open(source) as image:
-        pixels = ImageOps.exif_transpose(image).convert('RGB')
+    pixels = read_rgb(source)
     clean = Image.new('RGB', pixels.size)  # convert() keeps profiles and tags
     clean.paste(pixels)
-    clean.save(folder / name, format='PNG')
+    save_png(clean, folder / name)
     return name
 
 

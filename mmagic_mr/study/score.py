@@ -11,6 +11,7 @@ from statistics import NormalDist
 import numpy as np
 
 from mmagic_mr import __version__
+from mmagic_mr.errors import UserError
 from mmagic_mr.study.store import Store
 
 STATISTICS = ('realism', 'd_prime', 'accuracy', 'criterion', 'hit_rate', 'false_alarms')
@@ -105,7 +106,7 @@ def score(
         exclude_flagged: Leave out those who always gave the same answer.
 
     Raises:
-        ValueError: If no participant is left.
+        UserError: If no participant is left.
     """
     methods = store.settings['methods']
     answers = {row['id']: [] for row in store.progress()}
@@ -134,7 +135,7 @@ def score(
             rows.append([_statistics(counts, method) for method in methods])
             used += own
     if not rows:
-        raise ValueError(
+        raise UserError(
             f'none of {len(people)} participants can be scored: '
             f'{sum(p["finished"] for p in people)} have finished'
             + ('' if partial else ' (--partial counts unfinished ones, too)')

@@ -7,6 +7,8 @@ from contextlib import closing, contextmanager
 from http import HTTPStatus
 from pathlib import Path
 
+from mmagic_mr.errors import MissingFileError
+
 SCHEMA = """
 CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE participants (
@@ -54,7 +56,7 @@ class Store:
         self.database = Path(folder) / 'study.sqlite'
         self.images = Path(folder) / 'images'
         if not self.database.is_file():
-            raise FileNotFoundError(
+            raise MissingFileError(
                 f'{folder} holds no study (no study.sqlite); '
                 'make one with `tools/study.py make`'
             )

@@ -14,8 +14,9 @@ from PIL import Image
 from torch.utils.data import DataLoader
 
 import mmagic_mr.host  # noqa: F401
-from mmagic_mr.data.datasets import FillHole, MRImageDataset, RandomHole, StrictCrop
+from mmagic_mr.data.datasets import MRImageDataset
 from mmagic_mr.data.prepare.celeba import prepare_celeba_inpaint, prepare_celeba_sr
+from mmagic_mr.data.transforms import FillHole, RandomHole, StrictCrop
 
 # isort: split
 from mmagic.datasets import PairedImageDataset
@@ -23,7 +24,7 @@ from mmagic.models.data_preprocessors import DataPreprocessor
 from mmagic.models.utils import extract_around_bbox
 from mmagic.registry import DATASETS
 
-# Serialising calls the garbage collector: half a second with MMagic in memory
+# Serializing calls the garbage collector: half a second with MMagic in memory
 UNPACKED = {'serialize_data': False}
 HINT = 'python tools/prepare_data.py cityscapes SRC data/cityscapes'
 

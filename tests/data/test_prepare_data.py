@@ -1,7 +1,5 @@
 """The data tool on tiny images in each dataset's official layout."""
 
-from helpers import ROOT
-
 import importlib.util
 import json
 import os
@@ -19,10 +17,13 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from helpers import ROOT
 from PIL import Image
 
-from mmagic_mr.data.prepare.files import save_png
+from mmagic_mr import cli
+from mmagic_mr.data import prepare
 from mmagic_mr.data.holes import draw_hole, fixed_hole, hole_mask
+from mmagic_mr.data.pictures import save_png
 
 TOOL = ROOT / 'tools' / 'prepare_data.py'
 ENV = {**os.environ, 'PYTHONPATH': str(ROOT)}
@@ -39,7 +40,8 @@ tool = _load_tool()
 
 
 def run(*args, workers=0):
-    tool.main([*map(str, args), '--workers', str(workers)])
+    with cli.short_errors():
+        tool.main([*map(str, args), '--workers', str(workers)])
 
 
 def fails(*args):
@@ -52,12 +54,12 @@ def fails(*args):
     return message
 
 
-def picture(width, height, seed, colours=256):
-    """Smooth random picture, or blocks of few colours as a label map has."""
+def picture(width, height, seed, colors=256):
+    """Smooth random picture, or blocks of few colors as a label map has."""
     rng = np.random.default_rng(seed)
-    if colours < 256:
-        palette = rng.integers(0, 256, (colours, 3), dtype=np.uint8)
-        return palette[rng.integers(0, colours, (height, width))]
+    if colors < 256:
+        palette = rng.integers(0, 256, (colors, 3), dtype=np.uint8)
+        return palette[rng.integers(0, colors, (height, width))]
     small = rng.integers(0, 256, (4, 4, 3), dtype=np.uint8)
     image = Image.fromarray(small).resize((width, height), Image.Resampling.BILINEAR)
     noise = rng.integers(-20, 21, (height, width, 3))
@@ -104,7 +106,7 @@ def cityscapes(tmp_path):
                 folder = Path(split) / city
                 photo = src / 'leftImg8bit' / folder / f'{name}_leftImg8bit.png'
                 save(picture(64, 32, seed), photo)
-                label = picture(64, 32, seed + 1, colours=5)
+                label = picture(64, 32, seed + 1, colors=5)
                 # The official label pictures have an alpha channel
                 label = np.dstack([label, np.full((32, 64), 255, np.uint8)])
                 start = src / 'gtFine' / folder / name
@@ -227,7 +229,7 @@ def test_restart_keeps_finished_images_and_redoes_the_others(cityscapes, tmp_pat
     kept = dst / 'train/aachen_000000_000019.png'
     mark = kept.stat().st_mtime_ns
     # What a run killed while writing leaves
-    part = dst / 'train/aachen_000001_000019.png.part'
+    part = dst / 'train/.aachen_000001_000019-x_3kq90p.png'
     part.write_bytes(b'half')
     run('cityscapes', cityscapes, dst, '--size', 16)
     assert kept.stat().st_mtime_ns == mark
@@ -266,7 +268,7 @@ def test_failed_write_leaves_no_file(tmp_path):
 def test_killed_run_goes_on(cityscapes, tmp_path):
     """SIGKILL in the middle: no half file, no orphan, and the same end."""
     photo = save(picture(512, 256, 0), tmp_path / 'photo.png')
-    label = save(picture(512, 256, 1, colours=9), tmp_path / 'label.png')
+    label = save(picture(512, 256, 1, colors=9), tmp_path / 'label.png')
     src, dst, whole = tmp_path / 'big', tmp_path / 'dst', tmp_path / 'whole'
     for split in ('train', 'val'):
         for kind in ('leftImg8bit', 'gtFine'):
@@ -282,12 +284,12 @@ def test_killed_run_goes_on(cityscapes, tmp_path):
         start_new_session=True,
         stderr=subprocess.DEVNULL,
     )
-    _wait(lambda: len(list(dst.glob('train/*.png'))) >= 3)
+    _wait(lambda: len(list(dst.glob('train/[!.]*.png'))) >= 3)
     process.send_signal(signal.SIGKILL)
     process.wait()
     _wait(lambda: not _group_exists(process.pid))
 
-    done = {path: path.stat().st_mtime_ns for path in dst.glob('train/*.png')}
+    done = {path: path.stat().st_mtime_ns for path in dst.glob('train/[!.]*.png')}
     assert 3 <= len(done) < 30
     assert not (dst / 'manifest.json').exists()
     for path in done:
@@ -432,9 +434,9 @@ def test_celeba_inpaint(celeba, tmp_path, capsys):
     train = [load(path) for path in (dst / 'train/gt').iterdir()]
     mean = np.mean(train, axis=(0, 1, 2))
     manifest = json.loads((dst / 'manifest.json').read_text())
-    np.testing.assert_allclose(manifest['mean_colour'], mean, atol=0.006)
+    np.testing.assert_allclose(manifest['mean_color'], mean, atol=0.006)
     assert manifest['settings']['seed'] == 3
-    assert str(tuple(manifest['mean_colour'])) in capsys.readouterr().out
+    assert str(tuple(manifest['mean_color'])) in capsys.readouterr().out
 
 
 def test_fixed_hole_is_the_same_on_every_machine():
@@ -482,9 +484,9 @@ def test_celeba_image_smaller_than_the_crop(celeba, tmp_path):
     save(picture(100, 218, 0), celeba / 'img_align_celeba/000003.jpg')
     for command in ('celeba-sr', 'celeba-inpaint'):
         message = fails(command, celeba, tmp_path / command)
-        assert '000003.jpg is 100x218, smaller than the centre crop 178' in message
+        assert '000003.jpg is 100x218, smaller than the center crop 178' in message
     message = fails('celeba-sr', celeba, tmp_path / 'dst', '--crop', 32)
-    assert 'size 64 is larger than the centre crop 32' in message
+    assert 'size 64 is larger than the center crop 32' in message
     message = fails('celeba-inpaint', celeba, tmp_path / 'dst', '--size', 32)
     assert 'local box of 64 does not fit into the image of 32x32' in message
 
@@ -556,14 +558,62 @@ def test_stats_of_the_label_side(cityscapes, tmp_path, capsys):
 
 def test_stats_bad_folders(tmp_path):
     assert 'is missing' in fails('stats', tmp_path / 'nowhere')
-    grey = picture(31, 16, 0)
-    grey[..., 2] = 7
-    save(grey, tmp_path / 'train/a.png')
+    gray = picture(31, 16, 0)
+    gray[..., 2] = 7
+    save(gray, tmp_path / 'train/a.png')
     assert 'a.png is 31x16: an odd width' in fails('stats', tmp_path)
     assert 'channel B has one value' in fails('stats', tmp_path / 'train')
 
 
 # --- command line
+
+
+def test_a_module_dropped_in_is_a_command(tmp_path, monkeypatch, capsys):
+    (tmp_path / 'toy.py').write_text(
+        'from mmagic_mr.data.prepare.command import Command\n'
+        'def add(parser):\n'
+        '    parser.add_argument("dst")\n'
+        'def run(dst):\n'
+        '    print("toy in", dst)\n'
+        'COMMANDS = [Command("toy", "a data set of nothing", add, run)]\n'
+    )
+    monkeypatch.setattr(prepare, '__path__', [*prepare.__path__, str(tmp_path)])
+    try:
+        with pytest.raises(SystemExit):
+            tool.main(['--help'])
+        assert 'a data set of nothing' in capsys.readouterr().out
+        tool.main(['toy', 'here'])
+        assert capsys.readouterr().out == 'toy in here\n'
+        (tmp_path / 'twin.py').write_text('from mmagic_mr.data.prepare.toy import *')
+        with pytest.raises(RuntimeError, match='two modules declare the command toy'):
+            prepare.find_commands()
+    finally:
+        for name in 'toy', 'twin':
+            sys.modules.pop(f'mmagic_mr.data.prepare.{name}', None)
+
+
+def test_a_picture_too_large_for_the_archive_is_refused(maps, tmp_path, monkeypatch):
+    from mmagic_mr.data.prepare import maps as module
+
+    monkeypatch.setattr(module, 'MAX_BYTES', 100)
+    with tarfile.open(tmp_path / 'maps.tar.gz', 'w:gz') as tar:
+        tar.add(maps, 'maps')
+    message = fails('maps', tmp_path / 'maps.tar.gz', tmp_path / 'dst', '--size', 48)
+    assert 'maps/train/' in message
+    assert 'which no picture of this data set has' in message
+
+
+def test_two_images_of_one_name(maps, tmp_path):
+    save(picture(120, 60, 0), maps / 'train/1.png')
+    message = fails('maps', maps, tmp_path / 'dst', '--size', 48)
+    assert 'train/1.jpg and' in message
+    assert 'train/1.png have the same name' in message
+
+
+def test_a_folder_that_cannot_be_written_is_one_line(maps, tmp_path):
+    (tmp_path / 'dst').write_text('a file')
+    message = fails('maps', maps, tmp_path / 'dst' / 'deep', '--size', 48)
+    assert 'Not a directory' in message
 
 
 def test_help_imports_nothing_heavy():

@@ -109,5 +109,5 @@ def test_writing_again_does_nothing_and_another_set_replaces_it(tmp_path):
 def test_bad_input_is_named():
     with pytest.raises(ValueError, match='size is 8'):
         scenes.scene_labels(0, size=8)
-    with pytest.raises(ValueError, match=r'colour \(1, 2, 3\) at row 0, column 1'):
+    with pytest.raises(ValueError, match=r'color \(1, 2, 3\) at row 0, column 1'):
         scenes.read_labels(np.array([[(70, 130, 180), (1, 2, 3)]], dtype=np.uint8))

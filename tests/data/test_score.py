@@ -8,12 +8,12 @@ from mmagic_mr.data.synthetic.score import covered_modes, ideal_samples, score
 
 
 def four_modes(*values):
-    """A one-pixel scene with modes of one grey each and hardly any noise."""
+    """A one-pixel scene with modes of one gray each and hardly any noise."""
     modes = np.asarray(values, dtype=float)[:, None, None, None].repeat(3, 1)
     return Truth(modes, modes.mean(0), modes.var(0))
 
 
-def greys(*values):
+def grays(*values):
     return np.asarray(values, dtype=float)[:, None, None, None].repeat(3, 1)
 
 
@@ -33,18 +33,18 @@ TRUTH = four_modes(0, 10, 20, 40)  # mean 17.5, variance 218.75
     ],
 )
 def test_modes_covered(samples, share):
-    assert covered_modes(greys(*samples), TRUTH)[0] == share
+    assert covered_modes(grays(*samples), TRUTH)[0] == share
 
 
 def test_distance_from_the_nearest_mode():
-    assert covered_modes(greys(1, 13, 40), TRUTH)[1] == pytest.approx(4 / 3)
+    assert covered_modes(grays(1, 13, 40), TRUTH)[1] == pytest.approx(4 / 3)
 
 
 def test_scores_by_hand():
     result = score(
-        [greys(10, 20)],
+        [grays(10, 20)],
         [TRUTH],
-        [greys(17.5 + 3)[0]],
+        [grays(17.5 + 3)[0]],
         [np.full((3, 1, 1), 218.75 * 0.9)],
     )
     sigma = np.sqrt(218.75)

@@ -20,7 +20,7 @@ from helpers import ROOT
 from mmagic_mr.study.store import Store
 
 TIMING = dict(rt_ms=400.0, shown_ms=100.0, frame_ms=16.7, frames=6, dropped=0)
-COLOURS = {'real': (20, 200, 20), 'fake': (200, 20, 20)}  # how scripts know the truth
+COLORS = {'real': (20, 200, 20), 'fake': (200, 20, 20)}  # how scripts know the truth
 
 
 def paint(folder, truth, count, size=(48, 32), suffix='.png'):
@@ -28,7 +28,7 @@ def paint(folder, truth, count, size=(48, 32), suffix='.png'):
     rng = np.random.default_rng(count)
     for i in range(count):
         noise = rng.integers(-15, 16, (size[1], size[0], 3))
-        pixels = (np.array(COLOURS[truth]) + noise).astype(np.uint8)
+        pixels = (np.array(COLORS[truth]) + noise).astype(np.uint8)
         Image.fromarray(pixels).save(folder / f'{truth}_{i}{suffix}')
     return folder
 

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import numpy as np
 import pytest
 from helpers.study_people import (
-    COLOURS,
+    COLORS,
     TIMING,
     Client,
     always_real,
@@ -32,6 +32,7 @@ from helpers.study_people import (
 from PIL import Image
 from scipy import stats
 
+from mmagic_mr.errors import UserError
 from mmagic_mr.study.cli import is_loopback
 from mmagic_mr.study.make import make_study
 from mmagic_mr.study.score import bootstrap, detection, f_measure, score, table
@@ -148,7 +149,7 @@ def test_images_are_reencoded_without_metadata(tmp_path):
     for i in range(4):
         tags = Image.Exif()
         tags[0x010E] = 'made by mr1'
-        Image.new('RGB', (48, 32), COLOURS['fake']).save(
+        Image.new('RGB', (48, 32), COLORS['fake']).save(
             fake / f'{i}.jpg', exif=tags, comment=b'made by mr1'
         )
     folder = tmp_path / 'study'
@@ -177,18 +178,78 @@ def test_bad_input_is_named(tmp_path, folders):
         make_study(tmp_path / 's', tmp_path / 'nowhere', folders['methods'])
     broken = paint(tmp_path / 'broken', 'fake', 1)
     (broken / 'broken.png').write_bytes(b'no image')
-    with pytest.raises(OSError, match=r'broken\.png'):
+    with pytest.raises(UserError, match=r'broken\.png is not a readable image'):
         make_study(tmp_path / 's', folders['real'], {'x': broken}, 1, practice=2)
     truncated = next(broken.glob('fake*')).read_bytes()[:-200]
     (broken / 'broken.png').write_bytes(truncated)
-    with pytest.raises(OSError, match='truncated'):
+    with pytest.raises(UserError, match='truncated'):
         make_study(tmp_path / 's', folders['real'], {'x': broken}, 1, practice=2)
     assert not (tmp_path / 's').exists()
     (tmp_path / 's').mkdir()
-    with pytest.raises(FileExistsError, match='give the study a new folder'):
+    with pytest.raises(UserError, match='give the study a new folder'):
         make_study(tmp_path / 's', **folders)
     with pytest.raises(FileNotFoundError, match='holds no study'):
         Store(tmp_path / 's')
+
+
+def test_one_folder_for_real_and_fake_is_refused(tmp_path, folders):
+    real = folders['real']
+    with pytest.raises(UserError, match='folder of the real images and of x'):
+        make_study(tmp_path / 's', real, {'x': real}, 1, practice=2)
+    fakes = {'x': folders['methods']['mr1'], 'y': folders['methods']['mr1']}
+    with pytest.raises(UserError, match='folder of x and of y'):
+        make_study(tmp_path / 's', real, fakes, 1, practice=2)
+
+
+def test_a_full_disk_leaves_nothing_of_a_study(tmp_path, folders, monkeypatch):
+    def full(folder, settings):
+        (folder / 'images').mkdir(parents=True)
+        raise OSError('no space left')
+
+    monkeypatch.setattr(Store, 'create', full)
+    with pytest.raises(OSError, match='no space left'):
+        make_study(tmp_path / 's', **folders)
+    assert not (tmp_path / 's').exists()
+
+
+@pytest.mark.parametrize(
+    ('words', 'message'),
+    [
+        (['score', 'broken'], 'error: file is not a database'),
+        (['serve', 'broken', '--port', '80000'], '80000 is not from 0 to 65535'),
+    ],
+)
+def test_errors_of_the_command_line_are_one_line(tmp_path, words, message):
+    (tmp_path / 'broken').mkdir()
+    (tmp_path / 'broken/study.sqlite').write_text('no database, but long enough' * 99)
+    done = subprocess.run(
+        cli(*words),
+        cwd=tmp_path,
+        env=environment(),
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    assert done.returncode != 0
+    assert message in done.stderr
+    assert 'Traceback' not in done.stderr
+
+
+def test_16_bit_images_are_shown_as_they_are_and_transparent_ones_refused(tmp_path):
+    real = paint(tmp_path / 'real', 'real', 2, size=(8, 8))
+    deep, clear = tmp_path / 'deep', tmp_path / 'clear'
+    for folder in deep, clear:
+        folder.mkdir()
+    for i in range(2):
+        gray = np.full((8, 8), 127 * 257, np.uint16)
+        Image.fromarray(gray).save(deep / f'{i}.png')
+        Image.new('RGBA', (8, 8), (9, 9, 9, 100)).save(clear / f'{i}.png')
+    make_study(tmp_path / 's', real, {'x': deep}, 1, practice=2)
+    means = [np.asarray(Image.open(f)) for f in (tmp_path / 's/images').iterdir()]
+    assert sum((mean == 127).all() for mean in means) == 2
+    with pytest.raises(ValueError, match=r'png has transparent pixels'):
+        make_study(tmp_path / 't', real, {'x': clear}, 1, practice=2)
+    assert not (tmp_path / 't').exists()
 
 
 # ------------------------------------------------------------- participants

@@ -1,6 +1,5 @@
 """The demo's tool: the table by hand, and a short run from end to end."""
 
-import importlib.util
 import json
 import os
 import subprocess
@@ -12,19 +11,13 @@ from helpers import ROOT
 from PIL import Image
 
 from mmagic_mr.data.synthetic.scenes import paint_labels, scene_labels
-
-
-@pytest.fixture(scope='module')
-def demo():
-    spec = importlib.util.spec_from_file_location('demo', ROOT / 'tools' / 'demo.py')
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+from mmagic_mr.data.synthetic.tasks import TASKS
+from mmagic_mr.reports.demo import COLUMNS, Demo, as_markdown, missed
 
 
 @pytest.fixture
-def task(demo):
-    return demo.TASKS['pix2pix']
+def task():
+    return TASKS['pix2pix']
 
 
 @pytest.fixture
@@ -37,8 +30,8 @@ def table():
     }
 
 
-def test_numbers_within_their_bounds_are_not_missed(demo, task, table):
-    assert demo.missed(table, task) == []
+def test_numbers_within_their_bounds_are_not_missed(task, table):
+    assert missed(table, task) == []
 
 
 @pytest.mark.parametrize(
@@ -54,51 +47,51 @@ def test_numbers_within_their_bounds_are_not_missed(demo, task, table):
         ('GAN + proxy MR2', 'pred_var_error', float('nan')),
     ],
 )
-def test_a_number_out_of_bounds_is_missed(demo, task, table, name, column, value):
+def test_a_number_out_of_bounds_is_missed(task, table, name, column, value):
     table[name][column] = value
-    (line,) = demo.missed(table, task)
-    assert line.startswith(f'{name}: {demo.COLUMNS[column]} is {value:.3f}')
+    (line,) = missed(table, task)
+    assert line.startswith(f'{name}: {COLUMNS[column]} is {value:.3f}')
 
 
 @pytest.mark.parametrize('name', ['pix2pix', 'sr', 'inpaint'])
-def test_in_every_demo_a_collapsed_proxy_and_a_diverse_baseline_are_missed(demo, name):
-    task = demo.TASKS[name]
+def test_in_every_demo_a_collapsed_proxy_and_a_diverse_baseline_are_missed(name):
+    task = TASKS[name]
     collapsed = dict(
         std_ratio=0.02, modes=0.25, pred_mean_error=0.1, pred_var_error=0.1
     )
     diverse = dict(collapsed, std_ratio=1.0, modes=1.0)
     baseline, proxy = task.methods
-    assert demo.missed({baseline: collapsed, proxy: diverse}, task) == []
-    lines = demo.missed({baseline: diverse, proxy: collapsed}, task)
+    assert missed({baseline: collapsed, proxy: diverse}, task) == []
+    lines = missed({baseline: diverse, proxy: collapsed}, task)
     assert [line.split(' is ')[0] for line in lines] == [
-        f'{method}: {demo.COLUMNS[column]}'
+        f'{method}: {COLUMNS[column]}'
         for method in (baseline, proxy)
         for column in ('std_ratio', 'modes')
     ]
 
 
-def test_table_has_a_row_per_method_and_leaves_unknown_cells_empty(demo, task, table):
-    lines = demo.as_markdown(table, task).splitlines()
+def test_table_has_a_row_per_method_and_leaves_unknown_cells_empty(task, table):
+    lines = as_markdown(table, task).splitlines()
     assert len(lines) == 5
-    assert all(line.count('|') == len(demo.COLUMNS) + 2 for line in lines)
+    assert all(line.count('|') == len(COLUMNS) + 2 for line in lines)
     assert lines[3] == (
         '| GAN + L1 | 0.10 (0 to 0.15) | 0.30 | 0.25 (0 to 0.4) | 0.20 |  |  |'
     )
 
 
-def test_progress_is_read_from_a_training_output(demo, tmp_path):
-    args = type('Args', (), dict(out=tmp_path))
+def test_progress_is_read_from_a_training_output(task, tmp_path):
+    demo = Demo(task, ROOT, 'data', str(tmp_path))
     output = tmp_path / 'some' / 'output.txt'
     output.parent.mkdir()
     output.write_text('loading\n')
-    assert demo.progress('some', args) == 'starting'
+    assert demo.progress('some') == 'starting'
     output.write_text('INFO - predictor [50/900] nll: 1.0  at most 0:01 left\n')
-    assert demo.progress('some', args) == 'predictor [50/900]'
+    assert demo.progress('some') == 'predictor [50/900]'
     output.write_text(
         'INFO - predictor [900/900] nll: 1.0\n'
         'INFO - Iter(train) [ 100/2000]  lr: 1e-3  eta: 0:02:51  time: 0.1\n'
     )
-    assert demo.progress('some', args) == 'Iter(train) [ 100/2000] eta: 0:02:51'
+    assert demo.progress('some') == 'Iter(train) [ 100/2000] eta: 0:02:51'
 
 
 def test_inputs_are_whitened_by_the_scenes_own_statistics():
@@ -114,7 +107,7 @@ def test_inputs_are_whitened_by_the_scenes_own_statistics():
 
 @pytest.mark.slow
 @pytest.mark.parametrize('name', ['pix2pix', 'sr', 'inpaint'])
-def test_short_demo_ends_with_table_and_picture(demo, name, tmp_path):
+def test_short_demo_ends_with_table_and_picture(name, tmp_path):
     done = subprocess.run(
         [
             sys.executable,
@@ -141,7 +134,7 @@ def test_short_demo_ends_with_table_and_picture(demo, name, tmp_path):
     result = json.loads((tmp_path / 'out' / 'demo.json').read_text())
     assert result['seed'] == 1
     table = result['table']
-    task = demo.TASKS[name]
+    task = TASKS[name]
     assert set(table) == {'perfect sampler', *task.methods}
     baseline, proxy = (table[method] for method in task.methods)
     assert table['perfect sampler']['std_ratio'] == pytest.approx(1, abs=0.05)

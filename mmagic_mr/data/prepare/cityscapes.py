@@ -1,13 +1,14 @@
-"""Cityscapes: photos and label colours, squeezed to squares, side by side."""
+"""Cityscapes: photos and label colors, squeezed to squares, side by side."""
 
 from functools import partial
 from pathlib import Path
 
-from PIL import Image
-
-from mmagic_mr.data.prepare.files import PrepareError, check_pairs, list_images, read_rgb, resize, save_png
+from mmagic_mr.data.pictures import read_rgb, resize, save_png, side_by_side
+from mmagic_mr.data.prepare.command import Command, add_dataset_arguments
+from mmagic_mr.data.prepare.files import check_pairs, list_images
 from mmagic_mr.data.prepare.manifest import Manifest
 from mmagic_mr.data.prepare.parallel import Job, convert
+from mmagic_mr.errors import UserError
 
 SPLITS = ('train', 'val')
 
@@ -15,7 +16,7 @@ SPLITS = ('train', 'val')
 def prepare_cityscapes(
     src: Path, dst: Path, size: int = 256, workers: int = 1, limit: int | None = None
 ) -> None:
-    """``DST/{train,val}/NAME.png``: photo left (A), label colours right (B).
+    """``DST/{train,val}/NAME.png``: photo left (A), label colors right (B).
 
     Args:
         src: holds ``leftImg8bit`` and ``gtFine`` as unpacked from their archives.
@@ -25,8 +26,8 @@ def prepare_cityscapes(
         limit: first images of each split only.
 
     Raises:
-        PrepareError: photos and labels that do not match; an image that cannot be
-            read or is smaller than ``size``.
+        UserError: photos and labels that do not match; an image that cannot be read or
+            is smaller than ``size``.
     """
     jobs = {}
     for split in SPLITS:
@@ -47,17 +48,28 @@ def prepare_cityscapes(
 def _convert(size: int, job: Job) -> None:
     photo, label = map(read_rgb, job.sources)
     if photo.size != label.size:
-        raise PrepareError(
+        raise UserError(
             f'{job.sources[0]} is {photo.width}x{photo.height}, its label '
             f'{job.sources[1]} is {label.width}x{label.height}'
         )
     if min(photo.size) < size:
-        raise PrepareError(
+        raise UserError(
             f'{job.sources[0]} is {photo.width}x{photo.height}, smaller than the size '
             f'{size} asked for'
         )
-    pair = Image.new('RGB', (2 * size, size))
-    pair.paste(resize(photo, size, size), (0, 0))
-    # Colours stand for classes: no mixing
-    pair.paste(label.resize((size, size), Image.Resampling.NEAREST), (size, 0))
-    save_png(pair, job.outputs[0])
+    halves = resize(photo, size, size), resize(label, size, size, labels=True)
+    save_png(side_by_side(*halves), job.outputs[0])
+
+
+def _add_arguments(parser):
+    add_dataset_arguments(parser, 'folder with leftImg8bit/ and gtFine/', 256)
+
+
+COMMANDS = [
+    Command(
+        'cityscapes',
+        'photo | label colors, 256x256 each',
+        _add_arguments,
+        prepare_cityscapes,
+    )
+]

@@ -1,72 +1,22 @@
-"""Reading, atomic writing and pairing of files."""
+"""Listing, pairing and writing of files."""
 
 import json
-import os
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
-from PIL import Image
-
-SUFFIXES = ('.png', '.jpg', '.jpeg')
-
-
-class PrepareError(Exception):
-    """Bad data, told in one line; the command line shows it without a traceback."""
-
-
-def read_rgb(path: Path) -> Image.Image:
-    """The whole image, decoded, as 8-bit RGB.
-
-    Raises:
-        PrepareError: naming the file that is missing, truncated or no image.
-    """
-    try:
-        with Image.open(path) as image:
-            return image.convert('RGB')
-    except Exception as error:  # a broken file raises whatever its decoder likes
-        reason = ' '.join(str(error).split())
-        raise PrepareError(
-            f'{path} is not a readable image ({reason}): extract or download it again'
-        ) from None
-
-
-def resize(image: Image.Image, width: int, height: int) -> Image.Image:
-    """Bicubic with antialiasing: Pillow widens the kernel by the reduction."""
-    return image.resize((width, height), Image.Resampling.BICUBIC)
-
-
-def save_png(image: Image.Image, path: Path) -> None:
-    """Under its name only once complete, so that a killed run leaves no half file."""
-    with _replacing(path) as part:
-        image.save(part, format='PNG')
+from mmagic_mr.errors import MissingFileError, UserError
+from mmagic_mr.io import atomic_path, is_image, write_text
 
 
 def write_json(data: dict, path: Path) -> None:
-    """As :func:`save_png`."""
-    with _replacing(path) as part:
-        part.write_text(json.dumps(data, indent=1) + '\n')
+    """Whole or not at all."""
+    write_text(path, json.dumps(data, indent=1) + '\n')
 
 
 def write_bytes(data: bytes, path: Path) -> None:
-    """As :func:`save_png`."""
-    with _replacing(path) as part:
-        part.write_bytes(data)
-
-
-class _replacing:
-    # One temporary name per file: a restarted run overwrites what a killed one left
-    def __init__(self, path: Path):
-        self.path = path
-        self.part = path.with_name(path.name + '.part')
-
-    def __enter__(self) -> Path:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        return self.part
-
-    def __exit__(self, error_type, *_):
-        if error_type is None:
-            os.replace(self.part, self.path)
-        else:
-            self.part.unlink(missing_ok=True)
+    """Whole or not at all."""
+    with atomic_path(path) as unfinished:
+        unfinished.write_bytes(data)
 
 
 def list_images(folder: Path, pattern: str = '*', end: str = '') -> dict[str, Path]:
@@ -81,31 +31,46 @@ def list_images(folder: Path, pattern: str = '*', end: str = '') -> dict[str, Pa
         ``{name without end and suffix: path}``.
 
     Raises:
-        PrepareError: the folder is missing, or holds no such image.
+        UserError: the folder is missing or holds no such image, or two of them have one
+            name.
     """
     if not folder.is_dir():
-        raise PrepareError(f'folder {folder} is missing')
-    found = {
-        path.stem.removesuffix(end): path
-        for path in sorted(folder.glob(pattern))
-        if path.suffix.lower() in SUFFIXES
-        and path.stem.endswith(end)
-        and not path.name.startswith('.')
-    }
+        raise MissingFileError(f'folder {folder} is missing')
+    found = {}
+    for path in sorted(folder.glob(pattern)):
+        hidden = path.name.startswith('.')
+        if hidden or not is_image(path) or not path.stem.endswith(end):
+            continue
+        name = path.stem.removesuffix(end)
+        if name in found:
+            raise UserError(
+                f'{found[name]} and {path} have the same name, and would become one '
+                'file: keep one of them'
+            )
+        found[name] = path
     if not found:
-        raise PrepareError(f'folder {folder} holds no image {pattern}{end}.png or .jpg')
+        raise MissingFileError(
+            f'folder {folder} holds no image named {pattern}{end}.png, .jpg or the like'
+        )
     return found
 
 
-def first_few(names) -> str:
-    """``a, b, c ... (7 in all)``."""
+def first_few(names: Iterable[str]) -> str:
+    """The first names in order, and how many there are.
+
+    Example:
+        >>> first_few('dbca')
+        'a, b, c ... (4 in all)'
+    """
     names = sorted(names)
     dots = ' ...' if len(names) > 3 else ''
     return f'{", ".join(names[:3])}{dots} ({len(names)} in all)'
 
 
-def check_pairs(first, second, first_kind: str, second_kind: str) -> None:
-    """Raises PrepareError unless both hold the same names."""
+def check_pairs(
+    first: Collection[str], second: Collection[str], first_kind: str, second_kind: str
+) -> None:
+    """Raises UserError unless both hold the same names."""
     wrong = [
         f'{kind} without {other}: {first_few(names)}'
         for kind, other, names in (
@@ -115,4 +80,4 @@ def check_pairs(first, second, first_kind: str, second_kind: str) -> None:
         if names
     ]
     if wrong:
-        raise PrepareError('; '.join(wrong))
+        raise UserError('; '.join(wrong))

@@ -8,9 +8,10 @@ import json
 from pathlib import Path
 
 from mmagic_mr import __version__
-
-from mmagic_mr.data.prepare.files import PrepareError, first_few, write_json
+from mmagic_mr.data.prepare.files import first_few, write_json
 from mmagic_mr.data.prepare.parallel import Job
+from mmagic_mr.errors import UserError
+from mmagic_mr.io import finished_path
 
 
 class Manifest:
@@ -40,7 +41,7 @@ class Manifest:
             jobs: of each split.
 
         Raises:
-            PrepareError: DST was made with other settings, or holds images that this
+            UserError: DST was made with other settings, or holds images that this
                 run would not make.
         """
         folder = self.path.parent
@@ -52,8 +53,12 @@ class Manifest:
         }
         folders = {path.parent for path in expected}
         found = {path for parent in folders for path in parent.glob('*.png')}
+        for path in list(found):
+            if finished_path(path) in expected:  # a run was killed while writing it
+                path.unlink()
+                found.remove(path)
         if strange := {str(path.relative_to(folder)) for path in found - expected}:
-            raise PrepareError(
+            raise UserError(
                 f'{folder} holds images that this run does not make: '
                 f'{first_few(strange)}. Delete them or use another DST'
             )
@@ -65,10 +70,10 @@ class Manifest:
             old = json.loads(path.read_text())
             old = {key: old[key] for key in ('command', 'settings')}
         except (ValueError, KeyError, TypeError):
-            raise PrepareError(f'{path} is not a manifest of this tool') from None
+            raise UserError(f'{path} is not a manifest of this tool') from None
         new = {key: self.data[key] for key in old}
         if old != new:
-            raise PrepareError(
+            raise UserError(
                 f'{path.parent} was made with {old}, this run asks for {new}: '
                 'delete it or use another DST'
             )

@@ -7,21 +7,16 @@ import zlib
 from functools import partial
 from pathlib import Path, PurePosixPath
 
-from PIL import Image
-
-from mmagic_mr.data.prepare.files import (
-    SUFFIXES,
-    PrepareError,
-    list_images,
-    read_rgb,
-    resize,
-    save_png,
-    write_bytes,
-)
+from mmagic_mr.data.pictures import read_rgb, resize, save_png, side_by_side
+from mmagic_mr.data.prepare.command import Command, add_dataset_arguments
+from mmagic_mr.data.prepare.files import list_images, write_bytes
 from mmagic_mr.data.prepare.manifest import Manifest
 from mmagic_mr.data.prepare.parallel import Job, convert
+from mmagic_mr.errors import UserError
+from mmagic_mr.io import is_image
 
 SPLITS = ('train', 'val')
+MAX_BYTES = 32 * 2**20  # of a picture; those of the archive have a tenth of one MiB
 
 
 def prepare_maps(
@@ -39,7 +34,7 @@ def prepare_maps(
         limit: first images of each split only.
 
     Raises:
-        PrepareError: a broken archive; an image that cannot be read, is no pair of
+        UserError: a broken archive; an image that cannot be read, is no pair of
             squares or is smaller than ``size``.
     """
     unpacked = dst / 'unpacked'
@@ -70,12 +65,19 @@ def _unpack(archive, folder):
                 name = PurePosixPath(member.name)
                 # Only the last two parts are used: no path out of the folder
                 path = folder / name.parent.name / name.name
-                wanted = name.parent.name in SPLITS and name.suffix.lower() in SUFFIXES
-                if member.isfile() and wanted and not path.exists():
+                wanted = name.parent.name in SPLITS and is_image(name)
+                if not (member.isfile() and wanted) or '..' in name.parts:
+                    continue
+                if member.size > MAX_BYTES:
+                    raise UserError(
+                        f'{archive}: {name} has {member.size} bytes, which no picture '
+                        'of this data set has: download the archive again'
+                    )
+                if not path.exists():
                     write_bytes(tar.extractfile(member).read(), path)
     except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile) as error:
         reason = str(error).splitlines()[0]
-        raise PrepareError(
+        raise UserError(
             f'{archive} is not a complete archive ({reason}): download it again'
         ) from None
     return folder
@@ -85,17 +87,24 @@ def _convert(size: int, job: Job) -> None:
     pair = read_rgb(job.sources[0])
     width, height = pair.size
     if width != 2 * height:
-        raise PrepareError(
+        raise UserError(
             f'{job.sources[0]} is {width}x{height}, not two squares side by side'
         )
     if height < size:
-        raise PrepareError(
+        raise UserError(
             f'{job.sources[0]} is {width}x{height}: its halves are smaller than the '
             f'size {size} asked for'
         )
-    out = Image.new('RGB', (2 * size, size))
     # Each half by itself, or the kernel would mix both at the seam
-    for side in (0, 1):
-        half = pair.crop((side * height, 0, (side + 1) * height, height))
-        out.paste(resize(half, size, size), (side * size, 0))
-    save_png(out, job.outputs[0])
+    halves = (pair.crop((left, 0, left + height, height)) for left in (0, height))
+    resized = (resize(half, size, size) for half in halves)
+    save_png(side_by_side(*resized), job.outputs[0])
+
+
+def _add_arguments(parser):
+    add_dataset_arguments(parser, 'maps.tar.gz, or the folder unpacked from it', 512)
+
+
+COMMANDS = [
+    Command('maps', 'aerial photo | map, 512x512 each', _add_arguments, prepare_maps)
+]

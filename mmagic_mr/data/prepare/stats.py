@@ -1,13 +1,14 @@
-"""Mean and standard deviation of the colours of a dataset."""
+"""Mean and standard deviation of the colors of a dataset."""
 
 import math
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-
-from mmagic_mr.data.prepare.files import PrepareError, list_images, read_rgb
+from mmagic_mr.data.pictures import read_rgb
+from mmagic_mr.data.prepare.command import Command, add_workers
+from mmagic_mr.data.prepare.files import list_images
 from mmagic_mr.data.prepare.parallel import parallel
+from mmagic_mr.errors import UserError
 
 
 def channel_stats(
@@ -24,12 +25,14 @@ def channel_stats(
         mean, std: (r, g, b) each, in [0, 1].
 
     Raises:
-        PrepareError: an image that cannot be read, or of odd width where a side is
+        UserError: an image that cannot be read, or of odd width where a side is
             asked for.
     """
+    import numpy as np
+
     # Whole numbers, so that the order of the workers and rounding play no part
     sums = np.zeros((3, 3), dtype=np.int64)
-    for result in parallel(partial(_sums, side), paths, workers, f'{side} colours'):
+    for result in parallel(partial(_sums, side), paths, workers, f'{side} colors'):
         sums += result
     columns = sums.T.tolist()
     mean = tuple(total / count / 255 for count, total, _ in columns)
@@ -53,7 +56,7 @@ def whiten_line(folder: Path, side: str | None = None, workers: int = 1) -> str:
         The line, in [0, 1] RGB.
 
     Raises:
-        PrepareError: as :func:`channel_stats`; a channel that never changes, since it
+        UserError: as :func:`channel_stats`; a channel that never changes, since it
             cannot be whitened.
     """
     paired = (folder / 'train').is_dir()
@@ -61,7 +64,7 @@ def whiten_line(folder: Path, side: str | None = None, workers: int = 1) -> str:
     side = side or ('B' if paired else 'all')
     mean, std = channel_stats(list(images.values()), side, workers)
     if min(std) == 0:
-        raise PrepareError(
+        raise UserError(
             f'{folder}: channel {"RGB"[std.index(0)]} has one value in all '
             f'{len(images)} images and cannot be whitened (side {side})'
         )
@@ -73,14 +76,42 @@ def _numbers(values):
 
 
 def _sums(side: str, path: Path):
+    import numpy as np
+
     image = np.asarray(read_rgb(path), dtype=np.int64)
     if side != 'all':
         height, width = image.shape[:2]
         if width % 2:
-            raise PrepareError(
+            raise UserError(
                 f'{path} is {width}x{height}: an odd width is no pair side by side'
             )
         half = width // 2
         image = image[:, :half] if side == 'A' else image[:, half:]
     pixels = image.reshape(-1, 3)
     return np.stack([np.full(3, len(pixels)), pixels.sum(0), (pixels**2).sum(0)])
+
+
+def _add_arguments(parser):
+    parser.add_argument(
+        'folder', metavar='DST', type=Path, help='paired dataset or folder of images'
+    )
+    parser.add_argument(
+        '--side',
+        choices=['A', 'B', 'all'],
+        help='half of each image; without it B of a paired dataset, else all',
+    )
+    add_workers(parser)
+
+
+def _run(**options):
+    print(whiten_line(**options))
+
+
+COMMANDS = [
+    Command(
+        'stats',
+        'mean and standard deviation of the colors, as a config line',
+        _add_arguments,
+        _run,
+    )
+]

@@ -4,6 +4,8 @@ import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from mmagic_mr.io import write_text
+
 FIRST_VAL = 10**6  # number of the first validation scene
 
 
@@ -61,5 +63,5 @@ def write_set(
                 old.unlink()
         for index in range(count):
             write(root / split, f'{index:05d}', first + index, size, seed)
-    manifest.write_text(json.dumps(wanted))  # last: a half-written set is made anew
+    write_text(manifest, json.dumps(wanted))  # last: a half-written set is made anew
     return root

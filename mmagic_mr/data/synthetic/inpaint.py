@@ -30,6 +30,8 @@ from mmagic_mr.data.synthetic.scenes import (
     camera,
     look_photos,
 )
+from mmagic_mr.errors import UserError
+from mmagic_mr.io import write_text
 
 POSTERS = ('disc', 'cross', 'stripes', 'triangle')
 # RGB of the posters' grounds and signs, and of the posts
@@ -69,14 +71,14 @@ def hole_of(size: int) -> tuple[int, int, int, int]:
     """The hole of a scene of that side: top, left, height, width.
 
     Raises:
-        ValueError: if ``size`` is odd or below 32.
+        UserError: if ``size`` is odd or below 32.
 
     Example:
         >>> hole_of(32)
         (8, 8, 16, 16)
     """
     if size < 32 or size % 2:
-        raise ValueError(f'size is {size}: these scenes need an even 32 or more')
+        raise UserError(f'size is {size}: these scenes need an even 32 or more')
     side = size // 2
     return side // 2, side // 2, side, side
 
@@ -93,7 +95,7 @@ def inpainting_scene(index: int, size: int = 32, seed: int = 0) -> Inpainting:
         Inpainting.
 
     Raises:
-        ValueError: if ``size`` is odd or below 32.
+        UserError: if ``size`` is odd or below 32.
 
     Example:
         >>> scene = inpainting_scene(0)
@@ -223,7 +225,7 @@ def write_inpaintings(root: str | Path, size: int = 32, **options) -> Path:
     for split in 'train', 'val':
         names = sorted(path.stem for path in (root / split / 'gt').glob('*.png'))
         boxes = dict.fromkeys(names, hole)
-        (root / split / 'boxes.json').write_text(json.dumps(boxes))
+        write_text(root / split / 'boxes.json', json.dumps(boxes))
     return root
 
 

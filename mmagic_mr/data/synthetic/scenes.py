@@ -20,7 +20,9 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
+from mmagic_mr.data.pictures import read_rgb
 from mmagic_mr.data.synthetic.files import write_set
+from mmagic_mr.errors import UserError
 
 CAMERA_NOISE = 0.5 / 255
 
@@ -28,7 +30,7 @@ CAMERA_NOISE = 0.5 / 255
 # No value comes nearer to 0 or 255 than shading and noise reach, so that no photo is
 # ever clipped and the moments stay exact.
 # fmt: off
-_COLOURS = (
+_COLORS = (
     # class    label     noon      dusk      night     winter
     ('sky',    0x4682b4, 0x6ab8ec, 0xe88e3e, 0x1a1e5c, 0xbeccdc),
     ('hill',   0x98fb98, 0x46966e, 0x964854, 0x202242, 0xbecce0),
@@ -40,11 +42,11 @@ _COLOURS = (
     ('window', 0x00008e, 0x5474a0, 0xecaa54, 0xe8d66e, 0x343e58),
 )
 # fmt: on
-CLASSES = tuple(name for name, *_ in _COLOURS)
+CLASSES = tuple(name for name, *_ in _COLORS)
 SKY, HILL, GROUND, ROAD, TREE, WALL, ROOF, WINDOW = range(len(CLASSES))
 LOOKS = ('noon', 'dusk', 'night', 'winter')
-_RGB = np.array([colours for _, *colours in _COLOURS])[..., None] >> (16, 8, 0) & 255
-LABEL_COLOURS = _RGB[:, 0].astype(np.uint8)
+_RGB = np.array([colors for _, *colors in _COLORS])[..., None] >> (16, 8, 0) & 255
+LABEL_COLORS = _RGB[:, 0].astype(np.uint8)
 PALETTE = _RGB[:, 1:].swapaxes(0, 1) / 255  # look, class, channel; in [0, 1]
 
 # Light falls off from the horizon (top of the sky) or towards it (the land), more in
@@ -104,7 +106,7 @@ def scene_labels(index: int, size: int = 32, seed: int = 0) -> np.ndarray:
         Class numbers (see ``CLASSES``), uint8 of shape (size, size).
 
     Raises:
-        ValueError: if ``size`` is below 16.
+        UserError: if ``size`` is below 16.
 
     Example:
         >>> labels = scene_labels(3, size=32)
@@ -112,7 +114,7 @@ def scene_labels(index: int, size: int = 32, seed: int = 0) -> np.ndarray:
         ((32, 32), 'sky')
     """
     if size < 16:
-        raise ValueError(f'size is {size}: a scene needs 16 pixels or more')
+        raise UserError(f'size is {size}: a scene needs 16 pixels or more')
     rng = np.random.default_rng([seed, index])
     # All lengths below are in units of a 32-pixel scene.
     y, x = (np.mgrid[:size, :size] + 0.5) * (32 / size)
@@ -254,25 +256,25 @@ def paint_labels(labels: np.ndarray) -> np.ndarray:
         >>> bool((read_labels(paint_labels(labels)) == labels).all())
         True
     """
-    return LABEL_COLOURS[labels]
+    return LABEL_COLORS[labels]
 
 
 def read_labels(picture: np.ndarray) -> np.ndarray:
     """The class numbers (H,W) of a label picture (H,W,3), RGB uint8.
 
     Raises:
-        ValueError: if a colour is none of ``LABEL_COLOURS``.
+        UserError: if a color is none of ``LABEL_COLORS``.
 
     Example:
-        >>> read_labels(LABEL_COLOURS[None, :3])
+        >>> read_labels(LABEL_COLORS[None, :3])
         array([[0, 1, 2]])
     """
-    same = (picture[:, :, None] == LABEL_COLOURS).all(-1)
+    same = (picture[:, :, None] == LABEL_COLORS).all(-1)
     if not same.any(-1).all():
         row, column = np.argwhere(~same.any(-1))[0]
-        raise ValueError(
-            f'colour {tuple(map(int, picture[row, column]))} at row {row}, column '
-            f'{column} is no label colour of the demo scenes: not a label picture, or '
+        raise UserError(
+            f'color {tuple(map(int, picture[row, column]))} at row {row}, column '
+            f'{column} is no label color of the demo scenes: not a label picture, or '
             'one that was resized or compressed'
         )
     return same.argmax(-1)
@@ -287,7 +289,7 @@ def truth_of_pair(path: str | Path) -> Truth:
     Returns:
         Truth in BGR, 0..255; variance in units of 255^2.
     """
-    pair = np.asarray(Image.open(path).convert('RGB'))
+    pair = np.asarray(read_rgb(path))
     return scene_truth(read_labels(pair[:, pair.shape[1] // 2 :])).bgr255()
 
 

@@ -19,7 +19,13 @@ import numpy as np
 from PIL import Image
 
 from mmagic_mr.data.synthetic.files import write_set
-from mmagic_mr.data.synthetic.scenes import LOOKS, Truth, camera, look_photos, scene_labels
+from mmagic_mr.data.synthetic.scenes import (
+    LOOKS,
+    Truth,
+    camera,
+    look_photos,
+    scene_labels,
+)
 
 SCALE = 4  # side of a tile
 CONTRAST = 0.15  # of a hatching, where the tone leaves room for it

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image
 
+from mmagic_mr.data.pictures import read_rgb
 from mmagic_mr.data.synthetic import inpaint, scenes, sr
 from mmagic_mr.data.synthetic.scenes import LOOKS, Truth
 
@@ -86,7 +86,7 @@ def _content_of_hole(path):
 
 
 def _read(path):
-    return np.asarray(Image.open(path).convert('RGB'))
+    return np.asarray(read_rgb(path))
 
 
 def _lr_psnr(samples, outputs):

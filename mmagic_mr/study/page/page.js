@@ -131,7 +131,7 @@ function drawImage(bitmap) {
   pen.drawImage(bitmap, (width - w) / 2, (height - h) / 2, w, h);
 }
 
-/** Overlapping blocks of random colour and size, to end the after-image. */
+/** Overlapping blocks of random color and size, to end the after-image. */
 function makeMask() {
   const { width, height } = pen.canvas;
   const random = (low, high) => low + Math.random() * (high - low);

@@ -1,0 +1,136 @@
+"""Pictures: read as 8-bit RGB whatever the file holds, resized, joined, written.
+
+Pillow and NumPy are imported where a picture is touched, so that the command-line tools
+over this module start at once.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mmagic_mr.errors import UserError
+from mmagic_mr.io import atomic_path
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+SIXTEEN_BITS = ('I;16', 'I;16L', 'I;16B', 'I;16N')
+
+
+@contextmanager
+def open_picture(path: str | os.PathLike[str]) -> Iterator[Image.Image]:
+    """The file as Pillow opens it, not yet decoded.
+
+    Raises:
+        UserError: naming the file that is missing, truncated, too large or no picture,
+            now or when the block decodes it.
+    """
+    from PIL import Image
+
+    try:
+        with Image.open(path) as image:
+            yield image
+    except UserError:
+        raise
+    except Exception as error:  # a broken file raises whatever its decoder likes
+        reason = ' '.join(str(error).split())
+        raise UserError(
+            f'{path} is not a readable image ({reason}): extract or download it again'
+        ) from None
+
+
+def read_rgb(path: str | os.PathLike[str]) -> Image.Image:
+    """The whole picture as 8-bit RGB, upright as its camera was held.
+
+    Gray values of 16 bits are scaled: 65535 becomes 255. Opaque alpha is left out.
+
+    Args:
+        path: the file.
+
+    Raises:
+        UserError: naming a file that is no readable picture, has transparent pixels
+            (what is behind them is not known), or numbers whose range is not known.
+
+    Example:
+        >>> import tempfile
+        >>> import numpy as np
+        >>> from PIL import Image
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     gray = np.uint16([[0, 32896, 65535]])
+        ...     Image.fromarray(gray).save(f'{folder}/gray.png')
+        ...     np.asarray(read_rgb(f'{folder}/gray.png'))[0].tolist()
+        [[0, 0, 0], [128, 128, 128], [255, 255, 255]]
+    """
+    from PIL import ImageOps
+
+    with open_picture(path) as image:
+        # Files of these formats have no more than 16 bits, also where Pillow opens them
+        # in 32
+        sixteen = image.mode in SIXTEEN_BITS or (
+            image.mode == 'I' and image.format in ('PNG', 'PPM')
+        )
+        if image.mode in ('I', 'F') and not sixteen:
+            raise UserError(
+                f'{path} holds numbers of 32 bits, of unknown range: save it with 8 or '
+                '16 bits'
+            )
+        image = ImageOps.exif_transpose(image)
+        if sixteen:
+            image = _eight_bits(image)
+        if _has_clear_pixels(image):
+            raise UserError(
+                f'{path} has transparent pixels: put it on a background first'
+            )
+        return image.convert('RGB')
+
+
+def _eight_bits(image):
+    import numpy as np
+    from PIL import Image
+
+    values = np.asarray(image).astype(np.uint32)
+    return Image.fromarray(((values + 128) // 257).astype(np.uint8))
+
+
+def _has_clear_pixels(image):
+    bands = image.getbands()
+    if 'transparency' not in image.info and not {'A', 'a'} & set(bands):
+        return False
+    return image.convert('RGBA').getextrema()[3][0] < 255
+
+
+def resize(
+    image: Image.Image, width: int, height: int, labels: bool = False
+) -> Image.Image:
+    """Bicubic with antialiasing: Pillow widens the kernel by the reduction.
+
+    Args:
+        image: the picture.
+        width: in pixels.
+        height: in pixels.
+        labels: its colors stand for classes: take the nearest pixel, mix none.
+    """
+    from PIL import Image
+
+    kernel = Image.Resampling.NEAREST if labels else Image.Resampling.BICUBIC
+    return image.resize((width, height), kernel)
+
+
+def side_by_side(left: Image.Image, right: Image.Image) -> Image.Image:
+    """One picture of two of the same height: A|B, as the pix2pix data sets have it."""
+    from PIL import Image
+
+    pair = Image.new('RGB', (left.width + right.width, left.height))
+    pair.paste(left, (0, 0))
+    pair.paste(right, (left.width, 0))
+    return pair
+
+
+def save_png(image: Image.Image, path: Path) -> None:
+    """Under its name only once complete, so that a killed run leaves no half file."""
+    with atomic_path(path) as unfinished:
+        image.save(unfinished, format='PNG')

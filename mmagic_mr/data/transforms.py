@@ -1,0 +1,120 @@
+"""Transforms of the pipelines: a crop that must fit, and the holes of inpainting."""
+
+import numpy as np
+from mmcv.transforms import BaseTransform
+
+from mmagic_mr.data.holes import draw_hole, hole_mask
+from mmagic_mr.errors import UserError
+from mmagic_mr.host import TRANSFORMS, FixedCrop
+
+
+@TRANSFORMS.register_module()
+class StrictCrop(FixedCrop):
+    """MMagic's ``FixedCrop``, which refuses an image smaller than the crop.
+
+    FixedCrop returns a smaller crop without a word, and the batch fails to stack.
+
+    Args:
+        keys: images that are cropped alike.
+        crop_size: height, width in pixels.
+        crop_pos: x, y in pixels; None: random.
+
+    Raises:
+        UserError: the crop does not fit.
+    """
+
+    def transform(self, results):
+        height, width = results[self.keys[0]].shape[:2]
+        crop_height, crop_width = self.crop_size
+        left, top = self.crop_pos or (0, 0)
+        if top + crop_height > height or left + crop_width > width:
+            raise UserError(
+                f'the image of {width}x{height} is smaller than the crop of '
+                f'{crop_width}x{crop_height} at x={left}, y={top}'
+            )
+        return super().transform(results)
+
+
+@TRANSFORMS.register_module()
+class RandomHole(BaseTransform):
+    """Adds ``mask`` (H, W, 1), 1 in a random rectangle, and its box ``mask_bbox``.
+
+    The box (top, left, height, width) is what the local discriminator sees; MMagic's
+    ``extract_around_bbox`` with a local size of ``box_size`` returns just it.
+
+    Args:
+        box_size: side of the box, in pixels; it lies anywhere in the image.
+        sides: shortest and longest side of the hole, in pixels; drawn independently.
+        img_key: image whose size counts.
+
+    Raises:
+        UserError: the box does not fit into the image, or the hole into the box.
+    """
+
+    def __init__(
+        self,
+        box_size: int = 64,
+        sides: tuple[int, int] = (48, 64),
+        img_key: str = 'gt',
+    ):
+        self.box_size = box_size
+        self.sides = tuple(sides)
+        self.img_key = img_key
+
+    def transform(self, results):
+        height, width = results[self.img_key].shape[:2]
+        # The global generator is the one that mmengine seeds in every worker
+        box, hole = draw_hole(
+            np.random.randint,
+            height,
+            width,
+            self.box_size,
+            self.sides,
+        )
+        results['mask'] = hole_mask(hole, height, width)[..., None]
+        results['mask_bbox'] = tuple(box)
+        return results
+
+
+@TRANSFORMS.register_module()
+class FillHole(BaseTransform):
+    """``img`` = ``gt`` with the hole filled by one color.
+
+    As MMagic's ``GetMaskedImage``, with a color in place of a gray, and checks. An
+    image without ``mask_bbox`` gets the rectangle around its hole.
+
+    Args:
+        color: red, green, blue in [0, 255]; the mean of the training set. Default:
+            CelebA's, as the authors have it.
+
+    Raises:
+        UserError: the mask has no hole, or not the size of the image.
+    """
+
+    def __init__(self, color: tuple[float, float, float] = (130, 108, 96)):
+        self.color = np.asarray(color, dtype=np.float32)
+
+    def transform(self, results):
+        image, mask = results['gt'], results['mask']
+        if mask.shape[:2] != image.shape[:2]:
+            height, width = mask.shape[:2]
+            raise UserError(
+                f'the mask is {width}x{height}, the image '
+                f'{image.shape[1]}x{image.shape[0]}: they must have one size'
+            )
+        if not mask.any():
+            raise UserError('the mask has no hole: it is 0 everywhere')
+        order = results.get('gt_channel_order', 'bgr')
+        color = self.color if order == 'rgb' else self.color[::-1]
+        results['img'] = np.where(mask > 0, color, image).astype(np.float32)
+        for name in ('ori_{}_shape', '{}_channel_order', '{}_color_type'):
+            if name.format('gt') in results:
+                results[name.format('img')] = results[name.format('gt')]
+        results.setdefault('mask_bbox', _around(mask))
+        return results
+
+
+def _around(mask):
+    rows, columns = (np.flatnonzero(mask.any(axis)) for axis in ((1, 2), (0, 2)))
+    top, left = int(rows[0]), int(columns[0])
+    return top, left, int(rows[-1]) - top + 1, int(columns[-1]) - left + 1
