@@ -206,6 +206,69 @@ def test_page_has_no_outside_resource_and_escapes(tmp_path):
     assert 'name="viewport"' in page
 
 
+def test_no_field_of_a_result_reaches_the_page_as_markup(tmp_path):
+    """A result may come from someone else: every string and key in it is text."""
+    evil = '<img src=x onerror=alert(1)>'
+
+    def poisoned(value):
+        if isinstance(value, dict):
+            return {key: poisoned(item) for key, item in value.items()}
+        if isinstance(value, list):
+            return [poisoned(item) for item in value]
+        return value + evil if isinstance(value, str) else value
+
+    run = read_run(write(tmp_path, 'MR2'))
+    for one in run['records']:
+        one['unit'] = 'dB'
+    run = {**poisoned(run), 'collages': run['collages']}
+    run['versions'][evil] = '1'
+    page = html_page([run], [tmp_path])
+    assert evil not in page
+    assert page.count('&lt;img src=x onerror=alert(1)&gt;') > 20
+
+
+@pytest.mark.parametrize('kind', ['absolute', 'parent', 'link', 'text', 'folder'])
+def test_collages_are_images_in_the_results_own_folder(kind, tmp_path):
+    """A result must not carry other files of the reader's machine into the report."""
+    secret = tmp_path / 'secret.png'
+    Image.new('RGB', (2, 2)).save(secret)
+    folder = tmp_path / 'run'
+    folder.mkdir()
+    run = read_run(write(folder, 'MR2'))
+    if kind == 'link':
+        (folder / 'linked.png').symlink_to(secret)
+    if kind == 'text':
+        (folder / 'key.png').write_text('private')
+    names = dict(
+        absolute=str(secret),
+        parent='../secret.png',
+        link='linked.png',
+        text='key.png',
+        folder='../run',
+    )
+    run['collages'] = [names[kind]]
+    with pytest.raises(ValueError, match=f"collage '{re.escape(names[kind])}'"):
+        html_page([run], [folder])
+
+
+def test_tool_copies_no_file_from_elsewhere(tmp_path):
+    Image.new('RGB', (2, 2)).save(tmp_path / 'secret.png')
+    folder = tmp_path / 'run'
+    folder.mkdir()
+    file = write(folder, 'MR2')
+    run = json.loads(file.read_text())
+    run['collages'] = ['../secret.png']
+    file.write_text(json.dumps(run))
+    done = subprocess.run(
+        [sys.executable, TOOLS / 'report.py', file, '--out', tmp_path / 'out'],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: collage '../secret.png'")
+    assert not list(tmp_path.glob('out/*.png'))
+
+
 def test_large_pictures_become_jpeg(tmp_path):
     run = read_run(write(tmp_path, 'MR2'))
     noise = np.random.default_rng(0).integers(0, 256, (500, 500, 3), np.uint8)
