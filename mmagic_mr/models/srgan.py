@@ -46,6 +46,7 @@ class MRSRGAN(MomentReconstruction, _SRGAN):
     """
 
     reconstruction_terms = ('pixel_loss', 'perceptual_loss')
+    evaluation = {'SampleReconstruction': {'low_key': 'input'}}  # noqa: RUF012
 
     def __init__(self, **kwargs):
         super().__init__(**kwargs)

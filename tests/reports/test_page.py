@@ -12,15 +12,20 @@ import pytest
 from helpers import ROOT
 from PIL import Image
 
-from mmagic_mr.metrics.record import (
-    Record,
+from mmagic_mr.metrics.record import Record
+from mmagic_mr.reports.page import html_page
+from mmagic_mr.reports.paper import TABLE_1
+from mmagic_mr.reports.results import (
     file_hash,
     read_run,
-    record_table,
-    text_table,
     write_run,
 )
-from mmagic_mr.reports.page import PAPER, html_page, make_table, markdown
+from mmagic_mr.reports.table import (
+    make_table,
+    markdown,
+    record_table,
+    text_table,
+)
 
 TOOLS = ROOT / 'tools'
 
@@ -38,6 +43,7 @@ def record(group='diversity', key='lee2019/LPIPS', value=0.4, **changes):
         inputs=300,
         samples=20,
         seed=0,
+        headline='diversity, LPIPS, lee2019',
         extra=dict(ceiling=0.56, floor=0.0),
     )
     return Record(**{**fields, **changes})
@@ -53,6 +59,7 @@ def records(diversity, ratio, **changes):
             name='spread-skill ratio',
             better='1',
             network='none',
+            headline='spread-skill (1)',
             extra=dict(verdict='ok'),
         ),
         record(
@@ -62,9 +69,17 @@ def records(diversity, ratio, **changes):
             name='rank histogram',
             better='0',
             network='none',
+            headline='',
             extra=dict(ranks=[0.25, 0.5, 0.25]),
         ),
-        record('fidelity', 'FID[stand-in]', 12.0, network='stand-in', extra={}),
+        record(
+            'fidelity',
+            'FID[stand-in]',
+            12.0,
+            network='stand-in',
+            headline='FID, {network} (low)',
+            extra={},
+        ),
     ]
 
 
@@ -191,7 +206,7 @@ def test_markdown(tmp_path):
     assert '| BicycleGAN | 0.16 | 0.191 |' in text
     assert 'weights.pth ba7816bf8f01' in text
     rows = [line for line in text.splitlines() if line.startswith('|')]
-    assert len(rows) == 2 + 2 + 2 + len(PAPER['pix2pix-cityscapes']) + 2 + 4
+    assert len(rows) == 2 + 2 + 2 + len(TABLE_1['pix2pix-cityscapes']) + 2 + 4
 
 
 def test_page_has_no_outside_resource_and_escapes(tmp_path):
