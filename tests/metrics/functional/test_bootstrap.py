@@ -40,6 +40,16 @@ def test_every_column_has_an_interval_of_its_own():
     assert (values.mean(0) < high).all()
 
 
+def test_interval_of_means_against_resampling_by_counts():
+    """How often each row is drawn is multinomial: another way to the same interval."""
+    rng = np.random.default_rng(1)
+    values = np.random.default_rng(0).gamma(2, size=(25, 3))
+    counts = rng.multinomial(25, [1 / 25] * 25, 20_000)
+    expected = np.percentile(counts @ values / 25, [2.5, 97.5], axis=0)
+    found = bootstrap_interval(values, resamples=20_000)
+    np.testing.assert_allclose(found, expected, atol=0.03)
+
+
 def test_nothing_is_known_where_the_statistic_is_not():
     low, high = bootstrap_interval(
         [1.0, 2.0], statistic=lambda rows: rows[:, 0] * np.nan
