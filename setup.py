@@ -22,12 +22,13 @@ REQUIREMENTS = [
     # Shares the folder mmcv/ with full mmcv; of one version, the two get along.
     'mmcv-lite==2.1.0',
     'albumentations>=1.3,<1.4',  # MMagic imports it and does not declare it
+    'jinja2',
     'lpips',
     'matplotlib',
     'pillow',
     'pyyaml',
     'safetensors',
-    'scipy<1.18',  # MMagic's FID calls sqrtm(disp=...), gone in 1.18
+    'scipy>=1.15,<1.18',  # rng=; MMagic's FID calls sqrtm(disp=...), gone in 1.18
     'tensorboard',
     'torch-fidelity',
     'tqdm',

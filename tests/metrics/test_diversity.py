@@ -1,161 +1,76 @@
-"""Protocols and pairs by hand, diversity on samplers whose answer is known."""
+"""Diversity with its ceiling and floor, in MMagic's evaluator."""
+
+import json
 
 import numpy as np
 import pytest
 import torch
+from helpers.metrics import INPUTS, PIXEL, K, Model, evaluate, sample_of
 
-from mmagic_mr.metrics.functional.bootstrap import bootstrap_interval
-from mmagic_mr.metrics.functional.diversity import sample_diversity
-from mmagic_mr.metrics.functional.protocols import (
-    PROTOCOLS,
-    check_num_samples,
-    choose_inputs,
-    choose_pairs,
-    real_ring,
-)
-from mmagic_mr.metrics.networks import backbone
-from mmagic_mr.metrics.networks.perceptual import (
-    PerceptualDistance,
-    PixelDistance,
-    known_images,
-)
-
-needs_trunk = pytest.mark.skipif(
-    not backbone.backbone_path().is_file(),
-    reason=f'no LPIPS trunk here; get it with: {backbone.FETCH}',
-)
+import mmagic_mr.plugin  # noqa: F401
 
 
-@pytest.mark.parametrize(
-    ('protocol', 'inputs', 'samples', 'pairs'),
-    [
-        ('lee2019', 300, 20, 10),
-        ('zhu2017', 100, 20, 19),
-        ('huang2018', 100, 38, 19),
-        ('all-pairs', None, 20, 190),
-    ],
-)
-def test_protocol_sizes(protocol, inputs, samples, pairs):
-    chosen = choose_pairs(protocol, 40 if PROTOCOLS[protocol].samples else 20, 0, 0)
-    assert PROTOCOLS[protocol].inputs == inputs
-    assert chosen.shape == (pairs, 2)
-    assert chosen.max() < samples
-    assert (chosen[:, 0] != chosen[:, 1]).all()
-    assert len({frozenset(p) for p in chosen.tolist()}) == pairs
-
-
-def test_pairs_of_each_protocol():
-    assert choose_pairs('zhu2017', 20, 5, 9).tolist() == [[i, i + 1] for i in range(19)]
-    assert sorted(choose_pairs('huang2018', 38, 0, 0).flatten().tolist()) == list(
-        range(38)
+def test_diversity_with_ceiling_and_floor():
+    result, (metric,) = evaluate(
+        Model(),
+        dict(
+            type='SampleDiversity', protocols=['lee2019', 'all-pairs'], distance=PIXEL
+        ),
     )
-    assert choose_pairs('all-pairs', 3, 0, 0).tolist() == [[0, 1], [0, 2], [1, 2]]
+    name = 'diversity/lee2019/mean-absolute-difference'
+    # E|a - b| of two normal values is 2 sigma / sqrt(pi).
+    assert result[name] == pytest.approx(2 * 12 / 255 / np.pi**0.5, rel=0.01)
+    assert result[f'{name}_low'] < result[name] < result[f'{name}_high']
+    assert result[f'{name}_floor'] == 0
+    ring = [
+        abs(sample_of(i, 1)[0] - sample_of(j, 1)[0]).mean().item() / 255
+        for i in range(INPUTS)
+        for j in range(i)
+    ]
+    assert min(ring) <= result[f'{name}_ceiling'] <= max(ring)
+    record = metric.records[0]
+    assert record.protocol.startswith('lee2019: 300 inputs x 20 samples')
+    assert (record.inputs, record.samples) == (INPUTS, K)
+    assert 'LPIPS' not in json.dumps(result)
 
 
-def test_random_pairs_repeat_and_differ_between_inputs_and_seeds():
-    first = choose_pairs('lee2019', 20, 1, 2)
-    assert np.array_equal(first, choose_pairs('lee2019', 20, 1, 2))
-    assert not np.array_equal(first, choose_pairs('lee2019', 20, 1, 3))
-    assert not np.array_equal(first, choose_pairs('lee2019', 20, 2, 2))
-    seen = set()
-    for index in range(300):
-        pairs = {frozenset(p) for p in choose_pairs('lee2019', 20, 0, index).tolist()}
-        assert len(pairs) == 10  # distinct ones
-        seen |= pairs
-    assert len(seen) == 190  # every pair has its turn
+def test_floor_sees_randomness_outside_z():
+    result, _ = evaluate(
+        Model(dropout=3),
+        dict(type='SampleDiversity', protocols='all-pairs', distance=PIXEL),
+    )
+    assert result['diversity/all-pairs/mean-absolute-difference_floor'] > 0.005
 
 
-@pytest.mark.parametrize(
-    ('protocol', 'available', 'needed'),
-    [('lee2019', 10, 20), ('huang2018', 20, 38), ('all-pairs', 1, 2)],
-)
-def test_too_few_samples_name_the_option(protocol, available, needed):
-    with pytest.raises(ValueError, match=rf'model\.eval_num_samples={needed}$'):
-        check_num_samples(protocol, available)
+def test_second_of_two_processes_takes_every_other_input(monkeypatch):
+    from mmagic_mr.metrics import base
+    from mmagic_mr.metrics.diversity import SampleDiversity
+    from mmagic_mr.metrics.functional.protocols import choose_pairs
+
+    monkeypatch.setattr(base, 'get_dist_info', lambda: (1, 2))
+    model = Model()
+    metric = SampleDiversity('lee2019', PIXEL)
+    metric.prepare(model, torch.utils.data.DataLoader(range(INPUTS)))
+    for index in 1, 3:  # as mmengine's sampler deals them to rank 1 of 2
+        (output,) = model.val_step([index])
+        metric.process([index], [output.to_dict()])
+        pairs = choose_pairs('lee2019', K, 0, index)
+        images = output.samples.flip(1) / 255
+        expected = (images[pairs[:, 0]] - images[pairs[:, 1]]).abs().mean()
+        found = metric.results[-1]['values']['lee2019']
+        assert found == pytest.approx(expected.item(), rel=1e-5)
 
 
-def test_unknown_protocol_lists_the_known_ones():
-    with pytest.raises(ValueError, match='lee2019, zhu2017'):
-        choose_pairs('lee2020', 20, 0, 0)
+def test_second_evaluation_repeats_the_first():
+    model = Model()
+    metrics = [dict(type='SampleDiversity', distance=PIXEL)]
+    _, (metric,) = evaluate(model, *metrics)
+    metric.process([0, 1], [d.to_dict() for d in model.val_step([0, 1])])
+    assert metric.results[0]['floor'] == 0
 
 
-def test_inputs_are_spread_over_the_dataset():
-    chosen = choose_inputs(500, 300)
-    assert len(set(chosen)) == 300
-    assert chosen[0] == 0
-    assert chosen[-1] == 498
-    assert choose_inputs(5, None) == [0, 1, 2, 3, 4]
-
-
-def test_ring_pairs_every_real_image_twice():
-    ring = real_ring(7, 0)
-    assert sorted(ring.flatten().tolist()) == sorted(list(range(7)) * 2)
-    assert len({frozenset(p) for p in ring.tolist()}) == 7
-    assert real_ring(2, 0).shape == (1, 2)
-    assert real_ring(1, 0).shape == (0, 2)
-
-
-@pytest.mark.parametrize(
-    'distance', [PixelDistance(), PerceptualDistance(backbone='random', chunk=3)]
-)
-@pytest.mark.parametrize('protocol', PROTOCOLS)
-def test_constant_sampler_is_exactly_zero(distance, protocol):
-    image = torch.rand(1, 3, 32, 32, generator=torch.manual_seed(0))
-    samples = image.repeat(38, 1, 1, 1)
-    assert sample_diversity(samples, distance, protocol) == 0
-
-
-def test_known_sampler_has_the_hand_computed_mean():
-    """Sample k is white in its own 1 of 20 columns: any two differ in 2 of 20."""
-    samples = torch.eye(20).view(20, 1, 1, 20).expand(20, 3, 5, 20)
-    for protocol in 'lee2019', 'zhu2017', 'all-pairs':
-        assert sample_diversity(samples, PixelDistance(), protocol) == pytest.approx(
-            0.1, abs=1e-6
+def test_too_few_samples_are_named_with_the_option():
+    with pytest.raises(ValueError, match=r'huang2018 needs 38 .*eval_num_samples=38'):
+        evaluate(
+            Model(), dict(type='SampleDiversity', protocols='huang2018', distance=PIXEL)
         )
-
-
-def test_lee2019_is_the_mean_over_its_ten_pairs():
-    grey = torch.linspace(0, 1, 20)
-    samples = grey.view(20, 1, 1, 1).expand(20, 3, 4, 4)
-    pairs = choose_pairs('lee2019', 20, 3, 4).tolist()
-    by_hand = sum(abs(grey[i] - grey[j]).item() for i, j in pairs) / 10
-    assert sample_diversity(samples, PixelDistance(), 'lee2019', 3, 4) == pytest.approx(
-        by_hand, abs=1e-6
-    )
-
-
-@needs_trunk
-def test_alternating_sampler_gives_the_known_lpips():
-    a, b = known_images()
-    samples = torch.cat([a, b]).repeat(10, 1, 1, 1)
-    distance = PerceptualDistance()
-    found = sample_diversity(samples, distance, 'zhu2017')
-    assert found == pytest.approx(0.4416, abs=1e-3)
-    # 10 of each: 100 of all 190 pairs are unlike.
-    found = sample_diversity(samples, distance, 'all-pairs')
-    assert found == pytest.approx(0.4416 * 100 / 190, abs=1e-3)
-
-
-def test_hole_only_counts_the_hole():
-    """Two images that differ by 1 in the hole and by nothing elsewhere."""
-    mask = torch.zeros(1, 1, 8, 8)
-    mask[..., 2:4, 3:5] = 1
-    samples = torch.cat([torch.zeros(1, 3, 8, 8), mask.expand(1, 3, 8, 8)])
-    whole = sample_diversity(samples, PixelDistance(), 'all-pairs')
-    hole = sample_diversity(samples, PixelDistance(), 'all-pairs', mask=mask)
-    assert whole == pytest.approx(4 / 64)
-    assert hole == pytest.approx(1)
-    with pytest.raises(ValueError, match='empty'):
-        sample_diversity(samples, PixelDistance(), 'all-pairs', mask=mask * 0)
-
-
-def test_bootstrap_covers_at_its_level():
-    """Means of 40 normal values: the interval holds the truth about 95% of the time."""
-    rng = np.random.default_rng(0)
-    hits = 0
-    for trial in range(200):
-        low, high = bootstrap_interval(rng.normal(1, 2, 40), seed=trial, resamples=400)
-        hits += low < 1 < high
-    assert 0.89 < hits / 200 < 0.985
-    assert bootstrap_interval([1, 5], seed=3) == bootstrap_interval([1, 5], seed=3)
-    assert all(np.isnan(bootstrap_interval([1.0])))

@@ -1,4 +1,4 @@
-"""Collages: every picture in its cell, variances in the colour of their log."""
+"""Collages: every picture in its cell, variances in the color of their log."""
 
 import numpy as np
 import pytest
@@ -10,15 +10,15 @@ from mmagic_mr.reports.collage import (
     HEADINGS,
     LOG_RANGE,
     collage,
-    colour_map,
-    log_dispersion_colours,
+    color_map,
+    log_dispersion_colors,
     picture_keys,
     save_picture,
 )
 
 
 def flat(value, side=8):
-    """A BGR picture of one colour, as test_step gives it."""
+    """A BGR picture of one color, as test_step gives it."""
     return torch.as_tensor(value, dtype=torch.float32)[:, None, None].expand(
         -1, side, side
     )
@@ -37,7 +37,7 @@ def a_sample(num_samples=3, **fields):
 
 
 def cells(picture, rows, columns, cell, top):
-    """Centre colour of each cell of a group's rows, its first row at ``top``."""
+    """Center color of each cell of a group's rows, its first row at ``top``."""
     return [
         [
             tuple(
@@ -53,7 +53,7 @@ def cells(picture, rows, columns, cell, top):
 
 
 def top_of_first_row(picture):
-    """The first line whose left cell holds the input's colour (30,20,10 in RGB)."""
+    """The first line whose left cell holds the input's color (30,20,10 in RGB)."""
     return int(np.flatnonzero((picture[:, GAP + 2] == (30, 20, 10)).all(-1))[0])
 
 
@@ -62,7 +62,7 @@ def test_pictures_stand_in_the_order_of_figure_6():
     picture = collage({'proxy': [a_sample(**predicted), a_sample()]}, cell=16)
     both = cells(picture, 2, 9, 16, top_of_first_row(picture))
     pred_var, sample_var = (
-        tuple(log_dispersion_colours(np.full((3, 1, 1), v))[0, 0])
+        tuple(log_dispersion_colors(np.full((3, 1, 1), v))[0, 0])
         for v in (400.0, 100.0)
     )
     assert both[0] == [
@@ -85,7 +85,7 @@ def test_pictures_stand_in_the_order_of_figure_6():
 def test_samples_below_stand_in_rows_of_six_as_in_figures_7_to_10():
     picture = collage({'proxy': [a_sample(8)] * 2}, cell=16, samples_below=True)
     assert picture.shape[1] == GAP + len(HEADINGS) * (16 + GAP)
-    left = (picture[:, GAP + 2] == (30, 20, 10)).all(-1)  # the inputs' colour
+    left = (picture[:, GAP + 2] == (30, 20, 10)).all(-1)  # the inputs' color
     tops = np.flatnonzero(left & ~np.roll(left, 1))
     assert len(tops) == 2
     for top in tops:
@@ -117,20 +117,20 @@ def test_drawing_changes_nothing():
     ('log_var', 'index'),
     [(LOG_RANGE[0], 0), (LOG_RANGE[1], 255), (-3.0, 128), (-9.0, 0), (2.0, 255)],
 )
-def test_variance_colours_span_the_papers_range(log_var, index):
+def test_variance_colors_span_the_papers_range(log_var, index):
     var = np.full((3, 2, 2), np.exp(log_var) * 127.5**2)
     np.testing.assert_array_equal(
-        log_dispersion_colours(var), np.broadcast_to(colour_map()[index], (2, 2, 3))
+        log_dispersion_colors(var), np.broadcast_to(color_map()[index], (2, 2, 3))
     )
     unit = var / 255**2
     np.testing.assert_array_equal(
-        log_dispersion_colours(unit, value_range=1.0), log_dispersion_colours(var)
+        log_dispersion_colors(unit, value_range=1.0), log_dispersion_colors(var)
     )
 
 
-def test_a_variance_of_zero_has_the_lowest_colour():
+def test_a_variance_of_zero_has_the_lowest_color():
     np.testing.assert_array_equal(
-        log_dispersion_colours(np.zeros((3, 1, 1)))[0, 0], colour_map()[0]
+        log_dispersion_colors(np.zeros((3, 1, 1)))[0, 0], color_map()[0]
     )
 
 

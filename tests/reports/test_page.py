@@ -12,15 +12,20 @@ import pytest
 from helpers import ROOT
 from PIL import Image
 
-from mmagic_mr.metrics.record import (
-    Record,
+from mmagic_mr.metrics.record import Record
+from mmagic_mr.reports.page import html_page
+from mmagic_mr.reports.paper import TABLE_1
+from mmagic_mr.reports.results import (
     file_hash,
     read_run,
-    record_table,
-    text_table,
     write_run,
 )
-from mmagic_mr.reports.page import PAPER, html_page, make_table, markdown
+from mmagic_mr.reports.table import (
+    make_table,
+    markdown,
+    record_table,
+    text_table,
+)
 
 TOOLS = ROOT / 'tools'
 
@@ -38,6 +43,7 @@ def record(group='diversity', key='lee2019/LPIPS', value=0.4, **changes):
         inputs=300,
         samples=20,
         seed=0,
+        headline='diversity, LPIPS, lee2019',
         extra=dict(ceiling=0.56, floor=0.0),
     )
     return Record(**{**fields, **changes})
@@ -53,6 +59,7 @@ def records(diversity, ratio, **changes):
             name='spread-skill ratio',
             better='1',
             network='none',
+            headline='spread-skill (1)',
             extra=dict(verdict='ok'),
         ),
         record(
@@ -62,9 +69,17 @@ def records(diversity, ratio, **changes):
             name='rank histogram',
             better='0',
             network='none',
+            headline='',
             extra=dict(ranks=[0.25, 0.5, 0.25]),
         ),
-        record('fidelity', 'FID[stand-in]', 12.0, network='stand-in', extra={}),
+        record(
+            'fidelity',
+            'FID[stand-in]',
+            12.0,
+            network='stand-in',
+            headline='FID, {network} (low)',
+            extra={},
+        ),
     ]
 
 
@@ -191,7 +206,7 @@ def test_markdown(tmp_path):
     assert '| BicycleGAN | 0.16 | 0.191 |' in text
     assert 'weights.pth ba7816bf8f01' in text
     rows = [line for line in text.splitlines() if line.startswith('|')]
-    assert len(rows) == 2 + 2 + 2 + len(PAPER['pix2pix-cityscapes']) + 2 + 4
+    assert len(rows) == 2 + 2 + 2 + len(TABLE_1['pix2pix-cityscapes']) + 2 + 4
 
 
 def test_page_has_no_outside_resource_and_escapes(tmp_path):
@@ -204,6 +219,69 @@ def test_page_has_no_outside_resource_and_escapes(tmp_path):
     assert page.count('data:image/png;base64,') == 1
     assert page.count('<svg') == 1
     assert 'name="viewport"' in page
+
+
+def test_no_field_of_a_result_reaches_the_page_as_markup(tmp_path):
+    """A result may come from someone else: every string and key in it is text."""
+    evil = '<img src=x onerror=alert(1)>'
+
+    def poisoned(value):
+        if isinstance(value, dict):
+            return {key: poisoned(item) for key, item in value.items()}
+        if isinstance(value, list):
+            return [poisoned(item) for item in value]
+        return value + evil if isinstance(value, str) else value
+
+    run = read_run(write(tmp_path, 'MR2'))
+    for one in run['records']:
+        one['unit'] = 'dB'
+    run = {**poisoned(run), 'collages': run['collages']}
+    run['versions'][evil] = '1'
+    page = html_page([run], [tmp_path])
+    assert evil not in page
+    assert page.count('&lt;img src=x onerror=alert(1)&gt;') > 20
+
+
+@pytest.mark.parametrize('kind', ['absolute', 'parent', 'link', 'text', 'folder'])
+def test_collages_are_images_in_the_results_own_folder(kind, tmp_path):
+    """A result must not carry other files of the reader's machine into the report."""
+    secret = tmp_path / 'secret.png'
+    Image.new('RGB', (2, 2)).save(secret)
+    folder = tmp_path / 'run'
+    folder.mkdir()
+    run = read_run(write(folder, 'MR2'))
+    if kind == 'link':
+        (folder / 'linked.png').symlink_to(secret)
+    if kind == 'text':
+        (folder / 'key.png').write_text('private')
+    names = dict(
+        absolute=str(secret),
+        parent='../secret.png',
+        link='linked.png',
+        text='key.png',
+        folder='../run',
+    )
+    run['collages'] = [names[kind]]
+    with pytest.raises(ValueError, match=f"collage '{re.escape(names[kind])}'"):
+        html_page([run], [folder])
+
+
+def test_tool_copies_no_file_from_elsewhere(tmp_path):
+    Image.new('RGB', (2, 2)).save(tmp_path / 'secret.png')
+    folder = tmp_path / 'run'
+    folder.mkdir()
+    file = write(folder, 'MR2')
+    run = json.loads(file.read_text())
+    run['collages'] = ['../secret.png']
+    file.write_text(json.dumps(run))
+    done = subprocess.run(
+        [sys.executable, TOOLS / 'report.py', file, '--out', tmp_path / 'out'],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: collage '../secret.png'")
+    assert not list(tmp_path.glob('out/*.png'))
 
 
 def test_large_pictures_become_jpeg(tmp_path):

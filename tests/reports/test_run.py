@@ -1,13 +1,20 @@
 """What tools/test.py does, on tiny models of the three hosts with untrained weights."""
 
+import sys
+
 import pytest
 import torch
 from helpers import tiny
 
 import mmagic_mr.plugin  # noqa: F401
+from mmagic_mr.errors import UserError
+from mmagic_mr.host import METRICS, MODELS
+from mmagic_mr.metrics.base import EvaluationOptions, sample_metrics
 from mmagic_mr.metrics.networks import backbone
-from mmagic_mr.metrics.record import read_run
+from mmagic_mr.reports.page import html_page
+from mmagic_mr.reports.results import read_run
 from mmagic_mr.reports.run import add_metrics, run_and_write
+from mmagic_mr.reports.table import make_table, markdown
 
 
 def config(**model):
@@ -28,7 +35,7 @@ def config(**model):
 )
 def test_model_draws_what_the_protocols_need(protocols, has, gets):
     cfg = config(eval_num_samples=has)
-    add_metrics(cfg, protocols)
+    add_metrics(cfg, EvaluationOptions(protocols=protocols))
     assert cfg.model.eval_num_samples == gets
 
 
@@ -40,13 +47,10 @@ def test_own_choice_of_metrics_stays():
     psnr = [dict(type='PSNR', gt_key='img_photo')]
     for form in psnr, dict(metrics=psnr), dict(type='Evaluator', metrics=psnr):
         cfg.test_evaluator = form
-        add_metrics(cfg, stand_in=True)
+        add_metrics(cfg, EvaluationOptions(stand_in=True))
         assert [metric.type for metric in cfg.test_evaluator.metrics] == [
             'PSNR',
-            'SampleDiversity',
-            'MomentCalibration',
-            'SampleFidelity',
-            'SampleReconstruction',
+            *sample_metrics(),
         ]
     cfg.test_evaluator = [dict(metrics=psnr)] * 2
     with pytest.raises(ValueError, match='2 test sets'):
@@ -56,12 +60,13 @@ def test_own_choice_of_metrics_stays():
 def test_extractor_hole_and_truth_reach_the_metrics():
     cfg = config()
     cfg.truth = 'a:b'
-    add_metrics(cfg, extractor='net.pt', hole=True, seed=3)
-    diversity, calibration, fidelity, reconstruction = cfg.test_evaluator.metrics
-    assert fidelity.extractor == dict(kind='torchscript', path='net.pt')
-    assert diversity.mask_key == calibration.mask_key == 'mask'
-    assert 'mask_key' not in reconstruction
-    assert calibration.truth == 'a:b'
+    add_metrics(cfg, EvaluationOptions(extractor='net.pt', hole=True, seed=3))
+    added = {metric.type: metric for metric in cfg.test_evaluator.metrics}
+    assert added['SampleFidelity'].extractor == dict(kind='torchscript', path='net.pt')
+    assert added['SampleDiversity'].mask_key == 'mask'
+    assert added['MomentCalibration'].mask_key == 'mask'
+    assert 'mask_key' not in added['SampleReconstruction']
+    assert added['MomentCalibration'].truth == 'a:b'
     assert {metric.seed for metric in cfg.test_evaluator.metrics} == {3}
 
 
@@ -79,7 +84,8 @@ def evaluated(name, tmp_path, size=32, **options):
         tmp_path / 'work',
         size=size,
     )
-    add_metrics(cfg, ['all-pairs'], stand_in=True, **options)
+    protocols = ['all-pairs']
+    add_metrics(cfg, EvaluationOptions(protocols, stand_in=True, **options))
     cfg.model.eval_num_samples = 3
     cfg.test_dataloader.batch_size = 2
     runner = Runner.from_cfg(cfg)
@@ -127,3 +133,102 @@ def test_missing_trunk_stops_before_the_sampling(tmp_path):
     runner = Runner.from_cfg(cfg)
     with pytest.raises(backbone.BackboneMissing, match=r'tools/fetch_backbone\.py'):
         runner.test()
+
+
+def test_the_model_class_says_what_evaluation_it_needs(monkeypatch):
+    cfg = config()
+    cfg.model.type = 'MRSRGAN'
+    add_metrics(cfg)
+    added = {metric.type: metric for metric in cfg.test_evaluator.metrics}
+    assert added['SampleReconstruction'].low_key == 'input'
+    monkeypatch.setattr(MODELS.get('MRSRGAN'), 'evaluation', {'Nonsense': {}})
+    cfg.test_evaluator = None
+    with pytest.raises(UserError, match=r'MRSRGAN\.evaluation names Nonsense'):
+        add_metrics(cfg)
+
+
+OWN_METRIC = """
+from mmagic_mr.host import METRICS
+from mmagic_mr.errors import UserError
+from mmagic_mr.host import METRICS, MODELS
+from mmagic_mr.metrics.base import SampleMetric
+
+
+@METRICS.register_module()
+class Brightness(SampleMetric):
+    group = 'brightness'
+    headlines = {'mean': 'brightness (equal)'}
+
+    def measure(self, index, samples, target, mask, data, data_batch):
+        return dict(mean=samples.mean().item(), samples=len(samples))
+
+    def summarize(self, results):
+        return [
+            self.record(
+                key='mean',
+                name='mean brightness',
+                value=sum(row['mean'] for row in results) / len(results),
+                better='that of the data',
+                protocol='all samples',
+                network='none',
+                range='[0, 1]',
+                inputs=len(results),
+                samples=results[0]['samples'],
+            )
+        ]
+"""
+
+
+@pytest.fixture
+def own_metric(tmp_path, monkeypatch):
+    """A metric in a file of the user's, as a config's custom_imports brings it."""
+    from mmengine.utils import import_modules_from_strings
+
+    (tmp_path / 'my_own_metric.py').write_text(OWN_METRIC)
+    monkeypatch.syspath_prepend(tmp_path)
+    import_modules_from_strings(['my_own_metric'])
+    yield 'Brightness'
+    METRICS.module_dict.pop('Brightness')
+    sys.modules.pop('my_own_metric')
+
+
+@pytest.mark.usefixtures('_no_trunk')
+def test_an_own_metric_is_everywhere_by_itself(own_metric, tmp_path):
+    cfg = config()
+    add_metrics(cfg)
+    assert own_metric in [metric.type for metric in cfg.test_evaluator.metrics]
+
+    run, text = evaluated('pix2pix_noise_cityscapes', tmp_path)
+    (record,) = (r for r in run['records'] if r['group'] == 'brightness')
+    assert 0 < record['value'] < 1
+    assert record['inputs'] == record['samples'] == 3
+    assert 'brightness/mean' not in run['other']
+    assert 'mean brightness' in text
+    table = make_table([run])
+    value = f'{record["value"]:.3f}'
+    column = table.heads.index('brightness (equal)')
+    assert table.rows['ours'][column].text == value
+    assert '| mean brightness |' in markdown([run])
+    page = html_page([run], [tmp_path / 'out'])
+    assert 'brightness (equal)' in page
+    assert f'data-label="brightness (equal)" data-v="{record["value"]}">{value}' in page
+
+
+def test_a_metric_in_the_registry_of_mmengine_counts_too():
+    from mmengine.registry import METRICS as ROOT
+
+    cls = METRICS.get('SampleFidelity')
+    own = type('OwnFidelity', (cls,), {})
+    ROOT.register_module(module=own)
+    try:
+        assert sample_metrics()['OwnFidelity'] is own
+        assert sample_metrics()['SampleFidelity'] is cls
+    finally:
+        ROOT.module_dict.pop('OwnFidelity')
+
+
+def test_an_own_metric_alone_stays_alone(own_metric):
+    cfg = config()
+    cfg.test_evaluator = dict(metrics=dict(type=own_metric))
+    add_metrics(cfg)
+    assert cfg.test_evaluator.metrics == dict(type=own_metric)

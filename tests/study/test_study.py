@@ -35,7 +35,7 @@ from scipy import stats
 from mmagic_mr.errors import UserError
 from mmagic_mr.study.cli import is_loopback
 from mmagic_mr.study.make import make_study
-from mmagic_mr.study.score import bootstrap, detection, f_measure, score, table
+from mmagic_mr.study.score import detection, f_measure, score, table
 from mmagic_mr.study.server import StudyServer
 from mmagic_mr.study.store import Store
 
@@ -87,20 +87,6 @@ def test_detection_signs():
     assert detection(9, 1, 1, 9)[0] > 1  # tells them apart
     assert detection(1, 9, 1, 9)[1] > 1  # says "real"
     assert detection(9, 1, 9, 1)[1] < -1  # says "fake"
-
-
-def test_bootstrap_against_scipy():
-    values = np.random.default_rng(0).gamma(2, size=(25, 3))
-    ours = bootstrap(values, 20_000, seed=1)
-    theirs = stats.bootstrap(
-        (values,),
-        np.mean,
-        axis=0,
-        n_resamples=20_000,
-        method='percentile',
-        rng=np.random.default_rng(2),
-    ).confidence_interval
-    np.testing.assert_allclose(ours, [theirs.low, theirs.high], atol=0.03)
 
 
 # -------------------------------------------------------------------- make

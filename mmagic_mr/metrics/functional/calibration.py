@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from mmagic_mr.errors import UserError
 from mmagic_mr.metrics.functional.bootstrap import bootstrap_interval
 
 VERDICTS = ('under-dispersed', 'ok', 'over-dispersed', 'undecided')
@@ -86,8 +87,9 @@ def gaussian_nll(
         >>> round(gaussian_nll(zero, one, zero).item(), 4)
         0.9189
     """
-    var = var.clamp(min=min_std**2)
-    return (target - mean) ** 2 / (2 * var) + (2 * math.pi * var).log() / 2
+    return F.gaussian_nll_loss(
+        mean, target, var, full=True, eps=min_std**2, reduction='none'
+    )
 
 
 def pool(images: Tensor, cell: int) -> Tensor:
@@ -97,10 +99,10 @@ def pool(images: Tensor, cell: int) -> Tensor:
         (N, C, H, W) to (N, C, H // cell, W // cell).
 
     Raises:
-        ValueError: the image is smaller than a cell.
+        UserError: the image is smaller than a cell.
     """
     if min(images.shape[-2:]) < cell:
-        raise ValueError(
+        raise UserError(
             f'images of {tuple(images.shape[-2:])} pixels have no cell of '
             f'{cell}x{cell}; leave {cell} out of cells'
         )
@@ -144,7 +146,7 @@ def image_calibration(
     """
     _check_k(samples)
     if samples.shape[1:] != target.shape:
-        raise ValueError(
+        raise UserError(
             f'samples of shape {tuple(samples.shape)} against a target of '
             f'shape {tuple(target.shape)}'
         )
@@ -153,7 +155,7 @@ def image_calibration(
     if mask is not None:
         inside = cells_inside(mask, cell)
         if not inside.any():
-            raise ValueError(
+            raise UserError(
                 f'input {index}: no cell of {cell}x{cell} lies in the '
                 f'hole; leave {cell} out of cells'
             )
@@ -209,7 +211,7 @@ def moment_error(
     )
 
 
-def summarise_moments(inputs: list[dict]) -> dict:
+def summarize_moments(inputs: list[dict]) -> dict:
     """`moment_error` of many inputs: RMSE of mean and of std, ratio of variances."""
     mean = {key: float(np.mean([one[key] for one in inputs])) for key in inputs[0]}
     return dict(
@@ -290,7 +292,7 @@ def spread_skill(var, error, num_samples: int) -> float:
     return math.sqrt(_ratio((num_samples + 1) / num_samples * var, error))
 
 
-def summarise(inputs: list[dict], seed: int = 0, tolerance: float = 0.1) -> dict:
+def summarize(inputs: list[dict], seed: int = 0, tolerance: float = 0.1) -> dict:
     """`image_calibration` of many inputs, one cell size, into the numbers reported.
 
     Args:
@@ -305,13 +307,13 @@ def summarise(inputs: list[dict], seed: int = 0, tolerance: float = 0.1) -> dict
         `ranks`, `unevenness`, `outer` and `verdict`.
 
     Raises:
-        ValueError: no inputs, or inputs with different K.
+        UserError: no inputs, or inputs with different K.
     """
     if not inputs:
-        raise ValueError('no inputs to summarise')
+        raise UserError('no inputs to summarize')
     sizes = {len(one['ranks']) for one in inputs}
     if len(sizes) > 1:
-        raise ValueError(
+        raise UserError(
             'inputs with different numbers of samples: '
             f'{sorted(size - 1 for size in sizes)}'
         )
@@ -352,7 +354,7 @@ def _ratio(a, b):
 
 def _check_k(samples):
     if len(samples) < 2:
-        raise ValueError(
+        raise UserError(
             f'calibration needs 2 samples per input at least, got '
             f'{len(samples)}: add --cfg-options model.eval_num_samples=20'
         )

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from mmagic_mr.errors import UserError
 from mmagic_mr.metrics.functional.protocols import check_num_samples, choose_pairs
 
 
@@ -32,7 +33,7 @@ def sample_diversity(
         samples (K, 3, H, W), mask (1, 1, H, W).
 
     Raises:
-        ValueError: too few samples for the protocol, or an empty mask.
+        UserError: too few samples for the protocol, or an empty mask.
 
     Reference:
         Lee et al., ICLR 2019, section 5.2; Zhu et al., NeurIPS 2017; Huang et al.,
@@ -40,12 +41,12 @@ def sample_diversity(
 
     Example:
         >>> from mmagic_mr.metrics.networks.perceptual import PixelDistance
-        >>> grey = torch.arange(20.).view(20, 1, 1, 1).expand(20, 3, 4, 4) / 20
-        >>> round(sample_diversity(grey, PixelDistance(), 'zhu2017'), 6)
+        >>> gray = torch.arange(20.).view(20, 1, 1, 1).expand(20, 3, 4, 4) / 20
+        >>> round(sample_diversity(gray, PixelDistance(), 'zhu2017'), 6)
         0.05
     """
     if mask is not None and not mask.any():
-        raise ValueError(f'input {index}: the mask of the hole is empty')
+        raise UserError(f'input {index}: the mask of the hole is empty')
     pairs = torch.from_numpy(choose_pairs(protocol, len(samples), seed, index))
     used = check_num_samples(protocol, len(samples))
     return distance.pairs(samples[:used], pairs, mask).mean().item()

@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from mmagic_mr.errors import UserError
+
 
 class Protocol(NamedTuple):
     """Which inputs, how many samples, which pairs of them.
@@ -66,10 +68,10 @@ def find_protocol(name: str) -> Protocol:
     """The protocol of that name.
 
     Raises:
-        ValueError: there is none; lists those that there are.
+        UserError: there is none; lists those that there are.
     """
     if name not in PROTOCOLS:
-        raise ValueError(f'protocol={name!r}; there are {", ".join(PROTOCOLS)}')
+        raise UserError(f'protocol={name!r}; there are {", ".join(PROTOCOLS)}')
     return PROTOCOLS[name]
 
 
@@ -77,18 +79,18 @@ def check_num_samples(protocol: str, available: int) -> int:
     """K that the protocol uses, out of `available` samples of each input.
 
     Raises:
-        ValueError: too few samples; names the number needed and how to get it.
+        UserError: too few samples; names the number needed and how to get it.
 
     Example:
         >>> check_num_samples('lee2019', 24)
         20
         >>> check_num_samples('huang2018', 20)
         Traceback (most recent call last):
-        ValueError: protocol huang2018 needs 38 samples per input, and the model drew...
+        mmagic_mr.errors.UserError: protocol huang2018 needs 38 samples per input...
     """
     needed = find_protocol(protocol).samples or max(available, 2)
     if available < needed:
-        raise ValueError(
+        raise UserError(
             f'protocol {protocol} needs {needed} samples per input, and the model drew '
             f'{available}: add --cfg-options model.eval_num_samples={needed}'
         )
@@ -128,7 +130,7 @@ def choose_pairs(protocol: str, num_samples: int, seed: int, index: int) -> np.n
 
 
 def real_ring(count: int, seed: int) -> np.ndarray:
-    """Pairs of different real images for the ceiling: neighbours on a random ring.
+    """Pairs of different real images for the ceiling: neighbors on a random ring.
 
     Each image is in two pairs; two images make one pair, fewer none.
 

@@ -10,6 +10,7 @@ import warnings
 import torch
 from torch import Tensor, nn
 
+from mmagic_mr.errors import UserError
 from mmagic_mr.metrics.networks.backbone import TRUNKS, load_backbone
 
 # LPIPS v0.1 of `known_images`, (a, b) and (a, a mirrored left-right): what a trunk has
@@ -98,9 +99,9 @@ class PerceptualDistance(nn.Module):
     ):
         super().__init__()
         if net not in TRUNKS:
-            raise ValueError(f'net={net!r}; there are {sorted(TRUNKS)}')
+            raise UserError(f'net={net!r}; there are {sorted(TRUNKS)}')
         if version not in ('0.0', '0.1'):
-            raise ValueError(f"version={version!r}; there are '0.0' and '0.1'")
+            raise UserError(f"version={version!r}; there are '0.0' and '0.1'")
         self.chunk = chunk
         state, digest = (
             (None, None) if backbone == 'random' else load_backbone(net, backbone)
@@ -122,7 +123,7 @@ class PerceptualDistance(nn.Module):
         from lpips import normalize_tensor
 
         if images.size(-1) < 32 or images.size(-2) < 32:
-            raise ValueError(
+            raise UserError(
                 f'images of {tuple(images.shape[-2:])} pixels are too '
                 'small for this network; it takes 32x32 and larger'
             )
@@ -181,7 +182,7 @@ def build_distance(name: str = 'lpips', **kwargs):
         return PerceptualDistance(**kwargs)
     if name == 'pixel' and not kwargs:
         return PixelDistance()
-    raise ValueError(
+    raise UserError(
         f"distance {name!r} with {kwargs}; there are 'lpips', with net, "
         "version and backbone, and 'pixel', without arguments"
     )
