@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -13,7 +12,7 @@ from torch import Tensor
 
 from mmagic_mr.errors import UserError
 from mmagic_mr.sampling.channel_cat import ChannelCat
-from mmagic_mr.sampling.noise import NoiseInput, draw_noise
+from mmagic_mr.sampling.noise import draw_noise
 from mmagic_mr.sampling.recompute import Carried, active_contexts
 from mmagic_mr.sampling.sharing import SharedForward
 
@@ -99,20 +98,12 @@ class Drawing(Carried):
         return SharedForward(self.num_inputs, self.num_samples)
 
     def _unreached(self) -> str:
-        made = sorted(
-            {
-                module.site
-                for module in gc.get_objects()
-                if issubclass(type(module), NoiseInput)
-            }
-        )
-        sites = f'none of the noise sites {made}' if made else 'no noise site'
         return (
-            f'{self.num_samples} samples for each input were asked for, but {sites} '
-            'was reached in this call: all the samples would be the same. Either the '
-            'branch that holds the sites was not taken, or the network ran in another '
-            'thread (nn.DataParallel does that): call the network itself, inside '
-            '`with sampling(...)`; a network without noise has num_samples=1'
+            f'{self.num_samples} samples for each input were asked for, and no noise '
+            'site was reached in this call: all the samples would be the same. Either '
+            'the network has no noise (then num_samples is 1), the branch that holds '
+            'its sites was not taken, or it ran in another thread (nn.DataParallel '
+            'does that: call the network itself, inside `with sampling(...)`)'
         )
 
     # -- what a noise site uses ----------------------------------------------------

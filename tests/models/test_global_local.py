@@ -13,7 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from mmagic_mr.functional import proxy_mr_loss
 from mmagic_mr.models.inpainting import local_patches
-from mmagic_mr.sampling.noise import sampling
+from mmagic_mr.sampling import sampling
 
 PROXY = dict(type='ProxyMRLoss', loss_weight=10.0)
 LOCAL = dict(disc_step=1, start_iter=0, iter_tc=-1, iter_td=-1, local_size=(16, 16))

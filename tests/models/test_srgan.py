@@ -11,7 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from mmagic_mr.models import MRSRGAN
 from mmagic_mr.models.batch import Batch
-from mmagic_mr.sampling.noise import add_noise_sites, sampling
+from mmagic_mr.sampling import add_noise_sites, sampling
 
 PROXY = dict(type='ProxyMRLoss', loss_weight=10.0)
 
