@@ -8,13 +8,15 @@ target, or a mask of their own.
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import mmcv
 import numpy as np
 
 from mmagic_mr.errors import UserError
 
-Fields, Steps = dict, list[Callable]
+Fields = dict[str, Any]
+Steps = list[Callable]
 
 
 class ImageInput(ABC):

@@ -1,5 +1,6 @@
 """An image file becomes an input as the pipeline of the config says."""
 
+import struct
 import zlib
 
 import cv2
@@ -102,11 +103,23 @@ def test_wrong_use_is_refused_by_name(label_left, tmp_path):
 
 def test_a_picture_of_a_giants_size_is_no_readable_image(label_left, tmp_path):
     model, *_ = label_left
-    header = b'IHDR' + (60000).to_bytes(4, 'big') + (30000).to_bytes(4, 'big')
-    header += bytes([8, 2, 0, 0, 0])
-    chunk = (13).to_bytes(4, 'big') + header + zlib.crc32(header).to_bytes(4, 'big')
+
+    def chunk(kind, data):
+        checked = kind + data
+        return (
+            struct.pack('>I', len(data))
+            + checked
+            + struct.pack('>I', zlib.crc32(checked))
+        )
+
+    header = struct.pack('>IIBBBBB', 60000, 30000, 8, 2, 0, 0, 0)
     path = tmp_path / 'giant.png'
-    path.write_bytes(b'\x89PNG\r\n\x1a\n' + chunk)
+    path.write_bytes(
+        b'\x89PNG\r\n\x1a\n'
+        + chunk(b'IHDR', header)
+        + chunk(b'IDAT', zlib.compress(bytes(1000)))
+        + chunk(b'IEND', b'')
+    )
     with pytest.raises(UserError, match=r'giant\.png is not a readable image'):
         sample_image(model, path, 1, 0)
 

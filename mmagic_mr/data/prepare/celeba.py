@@ -74,7 +74,7 @@ def prepare_celeba_inpaint(
     seed: int = 0,
     workers: int = 1,
     limit: int | None = None,
-) -> tuple[float, float, float]:
+) -> tuple[float, ...]:
     """``DST/{train,val,test}/gt/NAME.png``, for val and test also masks and boxes.
 
     The holes of the training images are drawn anew by the pipeline. Those of val and

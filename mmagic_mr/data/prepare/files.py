@@ -36,7 +36,7 @@ def list_images(folder: Path, pattern: str = '*', end: str = '') -> dict[str, Pa
     """
     if not folder.is_dir():
         raise MissingFileError(f'folder {folder} is missing')
-    found = {}
+    found: dict[str, Path] = {}
     for path in sorted(folder.glob(pattern)):
         hidden = path.name.startswith('.')
         if hidden or not is_image(path) or not path.stem.endswith(end):
