@@ -45,7 +45,7 @@ class SampleFidelity(SampleMetric):
         if unknown:
             raise UserError(f'measures {sorted(unknown)}; there are {self.MEASURES}')
         self.extractor = Extractor(**(extractor or {}))
-        self.measures, self.samples_per_input = measures, samples_per_input
+        self.wanted, self.samples_per_input = measures, samples_per_input
 
     @classmethod
     def default_config(cls, options):
@@ -57,8 +57,8 @@ class SampleFidelity(SampleMetric):
     def prepare(self, module, dataloader):
         super().prepare(module, dataloader)
         needed = {name: NEIGHBORS.get(name, 1) + 1 for name in self.MEASURES}
-        if self.measures is None:
-            self.measures = [m for m in self.MEASURES if needed[m] <= self.size]
+        possible = [name for name in self.MEASURES if needed[name] <= self.size]
+        self.measures = possible if self.wanted is None else self.wanted
         for measure in self.measures:
             if self.size < needed[measure]:
                 raise UserError(

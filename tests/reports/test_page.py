@@ -12,6 +12,7 @@ import pytest
 from helpers import ROOT
 from PIL import Image
 
+from mmagic_mr.errors import MissingFileError, UserError
 from mmagic_mr.metrics.record import Record
 from mmagic_mr.reports.page import html_page
 from mmagic_mr.reports.paper import TABLE_1
@@ -137,6 +138,45 @@ def test_foreign_files_are_refused(tmp_path, text):
     (tmp_path / 'x.json').write_text('{"schema": 99}')
     with pytest.raises(ValueError, match='schema 99'):
         read_run(tmp_path / 'x.json')
+
+
+@pytest.mark.parametrize(
+    ('where', 'value', 'words'),
+    [
+        ('value', '0.4', r"value of 'lee2019/LPIPS' is '0\.4', not a number"),
+        ('extra', {'ranks': ['<b>']}, r"rank 0 of .* is '<b>', not a number"),
+        ('surprise', 1, 'surprise'),
+    ],
+)
+def test_records_that_are_none_are_refused(where, value, words, tmp_path):
+    file = write(tmp_path, 'MR2')
+    run = json.loads(file.read_text())
+    run['records'][0][where] = value
+    file.write_text(json.dumps(run))
+    with pytest.raises(UserError, match=f'no whole result.*{words}'):
+        read_run(file)
+    del run['records'], run['config']
+    file.write_text(json.dumps(run))
+    with pytest.raises(UserError, match=r"no whole result.*'records'"):
+        read_run(file)
+    with pytest.raises(MissingFileError, match='no result'):
+        read_run(tmp_path / 'none.json')
+
+
+def test_markdown_lets_no_markup_through(tmp_path):
+    text = markdown([read_run(write(tmp_path, '<b>x\n# y'))])
+    assert '<b>' not in text
+    assert '## &lt;b>x # y' in text
+
+
+def test_one_column_holds_the_networks_of_all_runs(tmp_path):
+    runs = [read_run(write(tmp_path, name)) for name in ('MR2', 'GAN')]
+    for record in runs[1]['records']:
+        record['network'] = record['network'].replace('stand-in', 'inception')
+    table = make_table(runs)
+    assert table.heads[-1] == 'FID, inception / stand-in (low)'
+    assert [row[-1].text for row in table.rows.values()] == ['', '12.000', '12.000']
+    assert 'network differs' in table.warnings[-1]
 
 
 def test_table_of_a_run_says_how_each_number_was_made(tmp_path):

@@ -175,7 +175,7 @@ def test_test(trained, cityscapes, tmp_path):
         *sizes(cityscapes),
     )
     groups = {record['group'] for record in json.loads(out.read_text())['records']}
-    assert groups == {'diversity', 'calibration', 'fidelity', 'reconstruction'}
+    assert groups >= {'diversity', 'calibration', 'fidelity', 'reconstruction'}
 
 
 def pictures(folder):

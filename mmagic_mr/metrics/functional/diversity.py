@@ -1,6 +1,6 @@
 """How far apart the samples of one input are, by a protocol that has a name."""
 
-from collections.abc import Callable
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -9,9 +9,17 @@ from mmagic_mr.errors import UserError
 from mmagic_mr.metrics.functional.protocols import check_num_samples, choose_pairs
 
 
+class Distance(Protocol):
+    """A distance between images that takes pairs of them by index."""
+
+    def pairs(
+        self, images: Tensor, pairs: Tensor, mask: Tensor | None = None
+    ) -> Tensor: ...
+
+
 def sample_diversity(
     samples: Tensor,
-    distance: Callable,
+    distance: Distance,
     protocol: str,
     seed: int = 0,
     index: int = 0,
@@ -23,8 +31,7 @@ def sample_diversity(
 
     Args:
         samples: K images, RGB in [0, 1].
-        distance: with a method `pairs(images, pairs, mask)`, see
-            :mod:`mmagic_mr.metrics.networks.perceptual`.
+        distance: see :mod:`mmagic_mr.metrics.networks.perceptual`.
         protocol: name in `PROTOCOLS`; it chooses P.
         seed, index: see `choose_pairs`.
         mask: where the distance counts, 1 in the hole of an inpainting; None: all over.

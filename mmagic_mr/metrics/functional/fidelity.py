@@ -3,6 +3,8 @@
 Distances between two sets of images, computed on their features.
 """
 
+from functools import partial
+
 import torch
 from torch import Tensor
 
@@ -126,9 +128,9 @@ def density_coverage(
     _check_features(real, fake, neighbors)
     real, fake = real.double(), fake.double()
     # The exact form: the fast one is off where a distance is 0.
-    exact = dict(compute_mode='donot_use_mm_for_euclid_dist')
-    radii = torch.cdist(real, real, **exact).kthvalue(neighbors + 1, dim=1).values
-    inside = torch.cdist(real, fake, **exact) <= radii[:, None]
+    distance = partial(torch.cdist, compute_mode='donot_use_mm_for_euclid_dist')
+    radii = distance(real, real).kthvalue(neighbors + 1, dim=1).values
+    inside = distance(real, fake) <= radii[:, None]
     density = inside.sum().item() / (neighbors * len(fake))
     return density, inside.any(1).double().mean().item()
 

@@ -1,0 +1,1 @@
+"""Networks that metrics stand on: their files, LPIPS, feature extractors."""

@@ -130,7 +130,9 @@ def read_metadata(path: str | os.PathLike) -> dict[str, str]:
         return json.loads(file.read(length)).get('__metadata__', {})
 
 
-def load_backbone(net: str = 'alex', path: str | os.PathLike | None = None):
+def load_backbone(
+    net: str = 'alex', path: str | os.PathLike | None = None
+) -> tuple[dict, str]:
     """Load the trunk's convolutions as a state dict with torchvision's names.
 
     Args:

@@ -108,7 +108,10 @@ def from_sdist(path: str | os.PathLike, net: str = 'alex') -> dict[str, np.ndarr
         )
     member, scope = MEMBERS[net]
     with tarfile.open(path) as archive:
-        tree = ArrayUnpickler(archive.extractfile(member)).load()
+        file = archive.extractfile(member)
+        if file is None:
+            raise UserError(f'{path}: {member} is no file')
+        tree = ArrayUnpickler(file).load()
     arrays = {}
     for index, layer in enumerate(TRUNKS[net].layers):
         conv = tree[scope][f'Conv_{index}']

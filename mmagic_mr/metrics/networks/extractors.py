@@ -79,7 +79,7 @@ class Extractor(nn.Module):
         cls = FEATURE_EXTRACTORS_REGISTRY[kind]
         layer = cls.get_default_feature_layer_for_metric('fid')
         self.network = cls(kind, [layer], feature_extractor_weights_path=path)
-        self.input = input or getattr(self.network, 'input', 'uint8')
+        self.input = str(input or getattr(self.network, 'input', 'uint8'))
         if self.input not in INPUTS:
             raise UserError(f'extractor input={input!r}; there are {sorted(INPUTS)}')
         file = f'-{_file_hash(path)}' if path else ''

@@ -104,7 +104,7 @@ class PerceptualDistance(nn.Module):
             raise UserError(f"version={version!r}; there are '0.0' and '0.1'")
         self.chunk = chunk
         state, digest = (
-            (None, None) if backbone == 'random' else load_backbone(net, backbone)
+            (None, '') if backbone == 'random' else load_backbone(net, backbone)
         )
         self.model = _build(net, version, state)
         if state is None:
