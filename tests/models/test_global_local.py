@@ -116,9 +116,9 @@ def test_three_times_the_weight_is_the_authors_reduction(batch):
     model = build(mr_loss=dict(type='ProxyMRLoss', loss_weight=3000.0))
     samples = torch.rand(4, 3, 3, 32, 32, requires_grad=True)
     moments = model.predictor.moments(batch.x)
-    ours = model.mr_loss(samples, moments, batch.mask)
+    ours = model.mr_loss(samples, moments, mask=batch.mask)
     # Their code: sums over channels and pixels, divided by the number of pixels.
-    values = proxy_mr_loss(samples, moments)
+    values = proxy_mr_loss(samples, moments, 'gaussian')
     theirs = 1000 * (values * batch.mask).sum() / batch.mask.sum()
     torch.testing.assert_close(
         *(torch.autograd.grad(loss, samples)[0] for loss in (ours, theirs))
