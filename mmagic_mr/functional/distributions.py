@@ -107,11 +107,12 @@ class Laplace(Distribution):
     power = 1
 
     def sample_moments(self, samples: Tensor, unbiased: bool) -> tuple[Tensor, Tensor]:
+        mean = samples.mean(dim=1)
         median = _median(samples, midpoint=unbiased)
         deviation = (samples - median.unsqueeze(1)).abs().mean(dim=1)
         if unbiased:
             deviation = deviation / laplace_constants(samples.shape[1]).mad
-        return straight_through(median, samples.mean(dim=1)), deviation
+        return straight_through(median, mean), deviation
 
     def residual(self, target: Tensor, center: Tensor) -> Tensor:
         return (target - center).abs()

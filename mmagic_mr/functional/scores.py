@@ -181,8 +181,8 @@ def _excess_below(samples: Tensor) -> Tensor:
     """
     values = samples.movedim(1, -1).contiguous()
     ordered = values.sort(dim=-1).values
-    below = torch.searchsorted(ordered, values)
-    not_above = torch.searchsorted(ordered, values, right=True)
+    below = torch.searchsorted(ordered, values, out_int32=True)
+    not_above = torch.searchsorted(ordered, values, right=True, out_int32=True)
     excess = below + not_above - values.shape[-1]
     return excess.to(samples.dtype).movedim(-1, 1)
 
