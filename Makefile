@@ -25,10 +25,12 @@ demo-inpaint: $(STAMP)
 demo-short: $(STAMP)
 	$(BIN)/python tools/demo.py --short
 
-# Two processes. A file's tests stay in one, which makes its fixtures once.
+# Two processes. A file's tests stay in one, which makes its fixtures once. Measuring the
+# coverage slows Python itself down; `make test COVERAGE=` goes without.
+COVERAGE = --cov=mmagic_mr --cov-report=term:skip-covered
 test: $(STAMP)
 	$(BIN)/python -m pytest tests -q -n 2 --dist loadfile --no-loadscope-reorder \
-		--cov=mmagic_mr --cov-report=term:skip-covered
+		$(COVERAGE)
 
 doctest: $(STAMP)
 	$(BIN)/python -m pytest --doctest-modules mmagic_mr -q

@@ -19,6 +19,24 @@ import pytest
 # Existing files, to be locked: all processes see the same, and none is left behind.
 DOOR, ROOM = Path(__file__).with_name('helpers') / '__init__.py', Path(__file__)
 
+# These take the longest. They start first, or one process would end with one of them
+# while the other has nothing left to do.
+LONG = (
+    'test_tools.py',
+    'test_demo.py',
+    'test_resume.py',
+    'test_celeba.py',
+    'test_compat.py',
+    'test_browser.py',
+)
+
+
+def pytest_collection_modifyitems(items):
+    """In parallel, the files of ``LONG`` first, and the others in their order."""
+    if PARALLEL:
+        rank = {name: number for number, name in enumerate(LONG)}
+        items.sort(key=lambda item: rank.get(item.path.name, len(LONG)))
+
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item):

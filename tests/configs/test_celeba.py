@@ -41,7 +41,7 @@ TABLE = {
     for host, table in (('srgan', SRGAN), ('glcic', GLCIC))
     for name, row in table.items()
 }
-# Batch, inputs of G, K, G per D, mean and std, networks in the optimiser
+# Batch, inputs of G, K, G per D, mean and std, networks in the optimizer
 SETTINGS = {
     'srgan': (32, 8, 24, 5, ([127.5] * 3, [127.5] * 3), 'discriminator'),
     'glcic': (16, 8, 12, 3, ([0], [255]), 'disc'),

@@ -21,7 +21,7 @@ from mmagic_mr.hooks.collapse import SampleCollapseHook
 
 
 class Pictures(torch.utils.data.Dataset):
-    """Ten pictures of one grey each, 20, 40, ...; reading one draws a random number."""
+    """Ten pictures of one gray each, 20, 40, ...; reading one draws a random number."""
 
     METAINFO = metainfo = {}
 
@@ -134,8 +134,8 @@ def test_collages_are_written_at_the_interval_and_at_the_end(tmp_path):
     # The model does not use its weights: same inputs, same noise, same picture.
     np.testing.assert_array_equal(first, second)
     np.testing.assert_array_equal(first, third)
-    greys = {tuple(c) for c in first.reshape(-1, 3)}
-    assert {(20,) * 3, (40,) * 3, (60,) * 3} <= greys  # the first three inputs
+    grays = {tuple(c) for c in first.reshape(-1, 3)}
+    assert {(20,) * 3, (40,) * 3, (60,) * 3} <= grays  # the first three inputs
 
 
 @pytest.mark.parametrize(
@@ -157,7 +157,7 @@ def test_input_and_target_are_the_fields_that_the_model_names(
     run(tmp_path, [hook], iters=1, model=model)
     picture = np.asarray(Image.open(tmp_path / 'vis' / 'collage_000001.png'))
     cells = [picture[70, 4 + 48], picture[70, 4 + 96 + 4 + 48]]  # their middles
-    assert [cell.tolist() for cell in cells] == [[grey] * 3 for grey in shown]
+    assert [cell.tolist() for cell in cells] == [[gray] * 3 for gray in shown]
 
 
 def test_samples_stand_below_on_demand(tmp_path):

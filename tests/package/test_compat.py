@@ -77,7 +77,7 @@ def test_stock_pix2pix_trains_resumes_and_is_tested(paired_root, tmp_path):
     runner = Runner.from_cfg(stock_pix2pix(paired_root, work_dir, 4, resume=True))
     runner.train()
     assert runner.iter == 4
-    # The log, the optimisers and the schedulers went on, rather than starting anew.
+    # The log, the optimizers and the schedulers went on, rather than starting anew.
     loss = runner.message_hub.get_scalar('train/loss')
     assert len(loss.data[0]) == 4
     assert loss.current() == pytest.approx(loss.data[0][-1])
