@@ -17,8 +17,8 @@ would refuse them, because tensors of N and of N*K rows meet in it, of any rank:
 - in place (``h += skip``, ``out=``) likewise, if it is a per-sample tensor that
   changes. A per-input one would need more rows: an error.
 
-Gathering and scattering, which PyTorch would cut to the fewer rows without a word, are
-treated as if refused; a concatenation along the rows themselves is an error.
+Gathering and scattering, which PyTorch would cut to the fewer rows without a word, run
+on N*K rows as well; a concatenation along the rows themselves is an error.
 
 Values and gradients equal those of the input repeated K times, to rounding: batch
 normalization sees the same mean and variance in both. (Its *running* variance uses
@@ -56,11 +56,13 @@ _ELEMENTWISE = frozenset(
     )
     for spelling in (name, f'__{name}__', f'__r{name}__')
 )
-# PyTorch takes tensors of different rows here, and uses the first few alone.
-_CUTTING = frozenset(
-    f'{name}{ending}'
-    for name in ('gather', 'scatter', 'scatter_add', 'scatter_reduce', 'masked_scatter')
-    for ending in ('', '_')
+# PyTorch takes tensors of different rows here: it uses the first few alone, or warns.
+_REPEATED = frozenset(
+    (
+        *('gather', 'scatter', 'scatter_add', 'scatter_reduce', 'masked_scatter'),
+        *('scatter_', 'scatter_add_', 'scatter_reduce_', 'masked_scatter_'),
+        *('mse_loss', 'l1_loss', 'smooth_l1_loss', 'huber_loss'),
+    )
 )
 _REFUSALS = (RuntimeError, ValueError, IndexError)
 
@@ -146,7 +148,7 @@ class SharedForward(TorchFunctionMode, Carried):
                 if self._is_mixed((args, kwargs), rank):
                     parts = self._with_samples((args, kwargs), rank)
                     return func(*parts[0], **parts[1]).flatten(0, 1)
-        if name in _CUTTING and self._is_mixed((args, kwargs)):
+        if name in _REPEATED and self._is_mixed((args, kwargs)):
             return self._repeat(func, args, kwargs)
         try:
             return func(*args, **kwargs)
