@@ -13,7 +13,8 @@ would refuse them, because tensors of N and of N*K rows meet in it, of any rank:
 - ``torch.cat([per_input, per_sample], dim=1)`` of images is put off
   (:class:`~mmagic_mr.sampling.channel_cat.ChannelCat`), and the convolution that
   consumes it is computed in halves, since conv([a, b]) = conv_a(a) + conv_b(b);
-- anything else runs on N*K rows, the per-input tensors repeated. Parameters are none;
+- anything else runs on N*K rows, the per-input tensors repeated (an ``nn.Parameter``
+  is none);
 - in place (``h += skip``, ``out=``) likewise, if it is a per-sample tensor that
   changes. A per-input one would need more rows: an error.
 

@@ -175,7 +175,13 @@ def test_in_place_on_a_put_off_concatenation():
         relu(cat, inplace=True)
         return cat
 
-    for op in add, activate:
+    def assign(x, h):
+        cat = alias = torch.cat([x, h], 1)
+        cat *= h[:, :1]
+        cat[:, 0] = 7
+        return alias
+
+    for op in add, activate, assign:
         check_equals_repeated(op, 2, 3)
 
 
@@ -332,6 +338,13 @@ def test_weights_are_no_rows(rows_of_weight):
         return torch.matmul(h.mean((1, 2)), weights_of(r, r).fill_(0.1))
 
     check_equals_repeated(network, n, k, shape=(4, 4, 4))
+
+
+@pytest.mark.parametrize('rows_of_weight', [2, 6])
+def test_parameters_are_not_repeated(rows_of_weight):
+    weight = torch.nn.Parameter(torch.rand(rows_of_weight, 4, 4, dtype=torch.double))
+    op = torch.nn.functional.bilinear
+    check_equals_repeated(lambda x, h: op(x, h, weight), 2, 3, shape=(4,))
 
 
 def test_indices_are_no_rows():
