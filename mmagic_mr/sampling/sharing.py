@@ -188,8 +188,7 @@ class SharedForward(TorchFunctionMode, Carried):
         self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
         """Run on N*K rows; what is changed in place stays itself."""
-        targets = _targets(func, args, kwargs)
-        for target in targets:
+        for target in _targets(func, args, kwargs):
             if target.shape[:1] == (self.num_inputs,):
                 raise UserError(
                     f'{getattr(func, "__name__", func)} would change a tensor of '
@@ -200,9 +199,9 @@ class SharedForward(TorchFunctionMode, Carried):
                 )
 
         def repeat(value: Any) -> Any:
-            if any(value is target for target in targets) or not _may_have_rows(value):
-                return value
-            return self.expand(value) if len(value) == self.num_inputs else value
+            if _may_have_rows(value) and len(value) == self.num_inputs:
+                return self.expand(value)
+            return value
 
         args, kwargs = map_leaves(repeat, (args, kwargs))
         return func(*args, **kwargs)

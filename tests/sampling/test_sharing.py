@@ -355,6 +355,12 @@ def test_indices_are_no_rows():
         assert table.index_select(0, x).shape == (2, 4)
 
 
+def test_vectors_beside_images_are_no_rows():
+    mask, one, three = torch.ones(5, 4, 3) > 0, torch.ones(1), torch.ones(3)
+    with SharedForward(1, 3):
+        assert torch.where(mask, one, three).shape == mask.shape
+
+
 def test_a_concatenation_of_rows_is_refused():
     x, h = rows(2, 3)
     with SharedForward(2, 3), pytest.raises(UserError, match='along the rows'):
@@ -387,6 +393,7 @@ def test_a_put_off_concatenation_knows_its_shape_without_being_carried_out():
         assert (cat.size(1), cat.size(-1), cat.dim(), cat.ndim) == (6, 4, 4, 4)
         assert (cat.dtype, cat.device.type, cat.requires_grad) == (x.dtype, 'cpu', True)
         assert len(cat.parts) == 2
+        assert len(torch.cat([cat, x], 1).parts) == 3
         assert not isinstance(cat, torch.Tensor)
         assert isinstance(cat.materialize(), torch.Tensor)
 
