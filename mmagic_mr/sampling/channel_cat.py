@@ -22,7 +22,21 @@ _OPERATORS = (
     *('add', 'radd', 'sub', 'rsub', 'mul', 'rmul', 'truediv', 'rtruediv'),
     *('floordiv', 'rfloordiv', 'mod', 'rmod', 'pow', 'rpow', 'matmul', 'rmatmul'),
     *('and', 'rand', 'or', 'ror', 'xor', 'rxor', 'neg', 'pos', 'abs', 'invert'),
-    *('eq', 'ne', 'lt', 'le', 'gt', 'ge', 'getitem', 'setitem', 'contains'),
+    *('iadd', 'isub', 'imul', 'itruediv', 'ifloordiv', 'imod', 'ipow'),
+    *(
+        'iand',
+        'ior',
+        'ixor',
+        'eq',
+        'ne',
+        'lt',
+        'le',
+        'gt',
+        'ge',
+        'getitem',
+        'setitem',
+        'contains',
+    ),
     *('len', 'iter', 'reversed', 'bool', 'float', 'int', 'index', 'array'),
 )
 

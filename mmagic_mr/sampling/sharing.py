@@ -13,12 +13,13 @@ would refuse them, because tensors of N and of N*K rows meet in it, of any rank:
 - ``torch.cat([per_input, per_sample], dim=1)`` of images is put off
   (:class:`~mmagic_mr.sampling.channel_cat.ChannelCat`), and the convolution that
   consumes it is computed in halves, since conv([a, b]) = conv_a(a) + conv_b(b);
-- anything else runs on N*K rows, the per-input tensors repeated. Parameters are none;
+- anything else runs on N*K rows, the per-input tensors repeated (an ``nn.Parameter``
+  is none);
 - in place (``h += skip``, ``out=``) likewise, if it is a per-sample tensor that
   changes. A per-input one would need more rows: an error.
 
-Gathering and scattering, which PyTorch would cut to the fewer rows without a word, are
-treated as if refused; a concatenation along the rows themselves is an error.
+Gathering and scattering, which PyTorch would cut to the fewer rows without a word, run
+on N*K rows as well; a concatenation along the rows themselves is an error.
 
 Values and gradients equal those of the input repeated K times, to rounding: batch
 normalization sees the same mean and variance in both. (Its *running* variance uses
@@ -56,11 +57,13 @@ _ELEMENTWISE = frozenset(
     )
     for spelling in (name, f'__{name}__', f'__r{name}__')
 )
-# PyTorch takes tensors of different rows here, and uses the first few alone.
-_CUTTING = frozenset(
-    f'{name}{ending}'
-    for name in ('gather', 'scatter', 'scatter_add', 'scatter_reduce', 'masked_scatter')
-    for ending in ('', '_')
+# PyTorch takes tensors of different rows here: it uses the first few alone, or warns.
+_REPEATED = frozenset(
+    (
+        *('gather', 'scatter', 'scatter_add', 'scatter_reduce', 'masked_scatter'),
+        *('scatter_', 'scatter_add_', 'scatter_reduce_', 'masked_scatter_'),
+        *('mse_loss', 'l1_loss', 'smooth_l1_loss', 'huber_loss'),
+    )
 )
 _REFUSALS = (RuntimeError, ValueError, IndexError)
 
@@ -146,7 +149,7 @@ class SharedForward(TorchFunctionMode, Carried):
                 if self._is_mixed((args, kwargs), rank):
                     parts = self._with_samples((args, kwargs), rank)
                     return func(*parts[0], **parts[1]).flatten(0, 1)
-        if name in _CUTTING and self._is_mixed((args, kwargs)):
+        if name in _REPEATED and self._is_mixed((args, kwargs)):
             return self._repeat(func, args, kwargs)
         try:
             return func(*args, **kwargs)
@@ -185,8 +188,7 @@ class SharedForward(TorchFunctionMode, Carried):
         self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
         """Run on N*K rows; what is changed in place stays itself."""
-        targets = _targets(func, args, kwargs)
-        for target in targets:
+        for target in _targets(func, args, kwargs):
             if target.shape[:1] == (self.num_inputs,):
                 raise UserError(
                     f'{getattr(func, "__name__", func)} would change a tensor of '
@@ -197,9 +199,9 @@ class SharedForward(TorchFunctionMode, Carried):
                 )
 
         def repeat(value: Any) -> Any:
-            if any(value is target for target in targets) or not _may_have_rows(value):
-                return value
-            return self.expand(value) if len(value) == self.num_inputs else value
+            if _may_have_rows(value) and len(value) == self.num_inputs:
+                return self.expand(value)
+            return value
 
         args, kwargs = map_leaves(repeat, (args, kwargs))
         return func(*args, **kwargs)
