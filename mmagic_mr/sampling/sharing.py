@@ -217,8 +217,8 @@ class SharedForward(TorchFunctionMode, Carried):
                 raise UserError(
                     f'a concatenation along the rows of tensors of {self.num_inputs} '
                     f'rows, one for each input, and of '
-                    f'{self.num_inputs * self.num_samples}, one for each sample, has '
-                    'no meaning that is sure: switch sharing off '
+                    f'{self.num_inputs * self.num_samples}, one for each sample, is '
+                    'ambiguous: switch sharing off '
                     '(sampling(..., share=False))'
                 )
         images = {(part.dtype, *part.shape[2:]) for part in parts}
