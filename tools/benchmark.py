@@ -35,12 +35,10 @@ def update(model, batch, num_samples):
     """
     model.zero_grad(set_to_none=True)
     samples = model.draw(model.generators, batch, num_samples)
-    logits = model.judge(
-        model.discriminators, batch, samples.flatten(0, 1), num_samples
-    )
+    logits = model.discriminate(model.discriminators, batch, samples)
     samples = samples.reshape(-1, model.num_samples, *samples.shape[2:])
     target = batch.y[:: model.num_samples] if num_samples == 1 else batch.y
-    loss = model.gan_loss(logits, True) + model.mr_loss(samples, target)
+    loss = model.gan_loss(logits, True) + model.sample_losses['mr'](samples, target)
     loss.backward()
 
 

@@ -12,43 +12,12 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mmagic_mr.errors import UserError
+from mmagic_mr.functional import crps
 from mmagic_mr.metrics.functional.bootstrap import bootstrap_interval
 
 VERDICTS = ('under-dispersed', 'ok', 'over-dispersed', 'undecided')
 # Standard deviation of the rounding to 256 levels: no image is known better than that.
 ROUNDING = 1 / 255 / math.sqrt(12)
-
-
-def fair_crps(samples: Tensor, target: Tensor) -> Tensor:
-    r"""Continuous ranked probability score of K samples, without the bias of finite K.
-
-    .. math:: \frac1K \sum_k |s_k - y| - \frac{1}{2K(K-1)} \sum_{k,l} |s_k - s_l|
-
-    Args:
-        samples: K values per cell; 2 at least.
-        target: what was observed.
-
-    Returns:
-        Score of each cell, in the units of the values; less is better.
-
-    Shape:
-        samples (K, ...), target (...).
-
-    Reference:
-        Ferro, Fair scores for ensemble forecasts, QJRMS 2014. The double sum is taken
-        over sorted samples (probability-weighted moments), in K log K steps.
-
-    Example:
-        >>> fair_crps(torch.tensor([[0.], [2.]]), torch.tensor([1.])).item()
-        0.0
-    """
-    _check_k(samples)
-    k = len(samples)
-    samples, target = samples.double(), target.double()
-    rank = torch.arange(k, dtype=torch.float64, device=samples.device)
-    weights = (2 * rank - (k - 1)) / (k * (k - 1))
-    spread = (samples.sort(0).values * weights.view(-1, *[1] * target.ndim)).sum(0)
-    return (samples - target).abs().mean(0) - spread
 
 
 def target_ranks(
@@ -167,7 +136,7 @@ def image_calibration(
     ranks = target_ranks(samples, target, generator)
     counts = torch.bincount(ranks.flatten(), minlength=len(samples) + 1)
     return dict(
-        crps=fair_crps(samples, target).mean().item(),
+        crps=crps(samples[None].double(), target[None].double()).mean().item(),
         nll=gaussian_nll(mean, var, target).mean().item(),
         var=var.mean().item(),
         error=((mean - target) ** 2).mean().item(),

@@ -13,7 +13,6 @@ from scipy import stats
 from torch.distributions import Laplace, Normal
 
 from mmagic_mr.metrics.functional.calibration import (
-    fair_crps,
     gaussian_nll,
     image_calibration,
     moment_error,
@@ -110,38 +109,6 @@ def test_structure_is_judged_by_the_cells():
             found.append(image_calibration(samples, y, cell, index=index))
     assert summarize(by_cell[1])['verdict'] == 'ok'
     assert summarize(by_cell[4])['verdict'] == 'under-dispersed'
-
-
-def test_fair_crps_is_the_explicit_double_sum():
-    rng = torch.Generator().manual_seed(0)
-    samples, y = torch.rand(6, 5, generator=rng), torch.rand(5, generator=rng)
-    first = (samples - y).abs().mean(0)
-    second = (samples[:, None] - samples).abs().sum((0, 1)) / (2 * 6 * 5)
-    torch.testing.assert_close(fair_crps(samples, y), (first - second).double())
-
-
-def test_fair_crps_is_that_of_scoringrules():
-    scoringrules = pytest.importorskip('scoringrules')
-    rng = np.random.default_rng(0)
-    samples, y = rng.normal(size=(7, 4, 5)), rng.normal(size=(4, 5))
-    expected = scoringrules.crps_ensemble(
-        y, samples, m_axis=0, estimator='fair', backend='numpy'
-    )
-    found = fair_crps(torch.from_numpy(samples), torch.from_numpy(y))
-    np.testing.assert_allclose(found, expected, rtol=1e-10)
-
-
-def test_fair_crps_of_an_exact_sampler_does_not_depend_on_k():
-    """What makes it fair: the expectation is that of infinitely many samples."""
-    for k in 2, 20:
-        rng = torch.Generator().manual_seed(k)
-        samples, y = (
-            torch.randn(k, 200000, generator=rng),
-            torch.randn(200000, generator=rng),
-        )
-        assert fair_crps(samples, y).mean().item() == pytest.approx(
-            1 / math.sqrt(math.pi), abs=0.005
-        )
 
 
 def test_gaussian_nll_is_that_of_torch_distributions():
