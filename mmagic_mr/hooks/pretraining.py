@@ -2,6 +2,7 @@
 
 import math
 import os
+import pickle
 import time
 from datetime import timedelta
 from functools import partial
@@ -66,6 +67,22 @@ def check_likelihood(state: dict, path: str | os.PathLike, nll: nn.Module) -> No
         )
 
 
+def read_checkpoint(path: str | os.PathLike, nll: nn.Module) -> dict:
+    """What a file of a predictor holds, if it was trained with this likelihood.
+
+    Raises:
+        UserError: the file cannot be read, or is of another likelihood.
+    """
+    try:
+        state = torch.load(path, map_location='cpu', weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, LookupError) as error:
+        raise UserError(f'{path} is not a readable checkpoint: {error}') from error
+    if not isinstance(state, dict) or 'state_dict' not in state:
+        raise UserError(f'{path} is no checkpoint of a predictor: it has no state_dict')
+    check_likelihood(state, path, nll)
+    return state
+
+
 def load_predictor(
     predictor: nn.Module, path: str | os.PathLike, nll: nn.Module
 ) -> None:
@@ -73,15 +90,15 @@ def load_predictor(
 
     Raises:
         MissingFileError: there is no such file.
-        UserError: the predictor in the file is of another architecture or likelihood.
+        UserError: the file cannot be read, or its predictor is of another architecture
+            or likelihood.
     """
     if not os.path.isfile(path):
         raise MissingFileError(f'predictor checkpoint {str(path)!r} does not exist')
-    state = torch.load(path, map_location='cpu', weights_only=True)
-    check_likelihood(state, path, nll)
+    state = read_checkpoint(path, nll)
     try:
         predictor.load_state_dict(state['state_dict'])
-    except (KeyError, RuntimeError) as error:
+    except RuntimeError as error:
         raise UserError(
             f'{path} does not fit the predictor of this config: {error}'
         ) from error
@@ -289,8 +306,7 @@ class Pretraining:
         path = self.folder / 'last.pth'
         if not path.is_file():
             return
-        state = torch.load(path, map_location='cpu', weights_only=True)
-        check_likelihood(state, path, self.nll)
+        state = read_checkpoint(path, self.nll)
         try:
             self.predictor.load_state_dict(state['state_dict'])
             self.optim.load_state_dict(state['optim_wrapper'])

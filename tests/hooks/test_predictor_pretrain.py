@@ -160,6 +160,26 @@ def test_missing_checkpoint(data_root, tmp_path):
         pretrain(runner)
 
 
+@pytest.mark.parametrize(
+    ('content', 'words'),
+    [
+        (b'hello', 'not a readable checkpoint'),
+        (b'', 'not a readable checkpoint'),
+        ([1], 'no checkpoint of a predictor'),
+        ({'meta': 1}, 'no checkpoint of a predictor'),
+    ],
+)
+def test_checkpoint_that_is_none(data_root, tmp_path, content, words):
+    path = tmp_path / 'best.pth'
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    else:
+        torch.save(content, path)
+    runner = runner_for(data_root, tmp_path / 'b', checkpoint=str(path))
+    with pytest.raises(UserError, match=rf'best\.pth is {words}'):
+        pretrain(runner)
+
+
 def test_checkpoint_of_another_architecture(data_root, tmp_path):
     pretrain(runner_for(data_root, tmp_path / 'a'))
     best = tmp_path / 'a' / 'predictor' / 'best.pth'
