@@ -184,7 +184,7 @@ def test_z_that_is_not_used(net):
     net.noisy = False
     with sampling(N, 1, z=dict(branch=torch.zeros(N, 1, 2, 8, 8))) as drawing:
         output = net(torch.rand(N, 3, 8, 8))
-    with pytest.raises(UserError, match='none of the noise sites'):
+    with pytest.raises(UserError, match='no noise site was reached'):
         drawing.samples(output)
 
 
