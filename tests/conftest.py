@@ -22,8 +22,8 @@ DOOR, ROOM = Path(__file__).with_name('helpers') / '__init__.py', Path(__file__)
 # These take the longest. They start first, or one process would end with one of them
 # while the other has nothing left to do.
 LONG = (
-    'test_tools.py',
     'test_demo.py',
+    'test_tools.py',
     'test_resume.py',
     'test_celeba.py',
     'test_compat.py',
