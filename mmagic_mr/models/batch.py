@@ -1,9 +1,11 @@
 """What one update is computed from."""
 
 from dataclasses import dataclass, fields, replace
+from typing import TypeVar
 
 from torch import Tensor
-from typing_extensions import Self
+
+AnyBatch = TypeVar('AnyBatch', bound='Batch')
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,7 @@ class Batch:
     mask: Tensor | None = None
     known: Tensor | None = None
 
-    def first(self, n: int | None) -> Self:
+    def first(self: AnyBatch, n: int | None) -> AnyBatch:
         """The first n rows; all of them for None."""
         rows = {
             field.name: value[:n]

@@ -1,16 +1,13 @@
 """SRGAN and GLCIC on CelebA: the authors' settings, and runs from end to end."""
 
-import copy
 import importlib.util
 import math
 import sys
 
 import cv2
-import numpy as np
 import pytest
 import torch
 from helpers import configs, tiny
-from mmengine.config import Config
 from mmengine.registry import MODELS
 
 NAMES = sorted(
@@ -206,136 +203,6 @@ def test_trains_validates_tests_resumes_and_samples(name, faces, tmp_path):
     )
     assert one.samples.shape == (2, 3, 32, 32)
     assert not torch.equal(one.samples, other.samples)
-
-
-# MMagic's own configs, and what is changed in them: six lines.
-STOCK = {
-    'srgan': (
-        'mmagic::srgan_resnet/srgan_x4c64b16_1xb16-1000k_div2k.py',
-        """
-custom_imports = dict(imports=['mmagic_mr.plugin'], allow_failed_imports=False)
-model = dict(type='MRSRGAN',
-             noise='srgan',
-             num_samples=10,
-             mr_loss=dict(type='ProxyMRLoss', loss_weight=12.0, value_scale=2.0))
-custom_hooks = [dict(type='PredictorPretrainHook', max_iters=2, val_interval=1), *_base_.custom_hooks]
-""",  # noqa: E501
-        'pixel_loss (L1Loss), perceptual_loss (PerceptualLoss)',
-    ),
-    'glcic': (
-        'mmagic::global_local/gl_8xb12_celeba-256x256.py',
-        """
-custom_imports = dict(imports=['mmagic_mr.plugin'], allow_failed_imports=False)
-model = dict(type='MRGLInpaintor',
-             noise='glcic',
-             num_samples=10,
-             mr_loss=dict(type='ProxyMRLoss', loss_weight=3.0, value_scale=0.5))
-custom_hooks = [dict(type='PredictorPretrainHook', max_iters=2, val_interval=1), *_base_.custom_hooks]
-""",  # noqa: E501
-        'loss_l1_hole (L1Loss)',
-    ),
-}
-
-
-def write_stock_data(host, root):
-    """DIV2K and Set14, or CelebA-HQ, in the folders of MMagic's configs."""
-    rng = np.random.default_rng(0)
-
-    def write(path, side):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        blocks = rng.integers(0, 256, (side // 4, side // 4, 3), np.uint8)
-        cv2.imwrite(str(path), blocks.repeat(4, 0).repeat(4, 1))
-
-    names = [f'{i}.png' for i in range(2)]
-    for name in names:
-        if host == 'glcic':
-            write(root / name, 96)
-        else:
-            write(root / 'DIV2K_train_HR_sub' / name, 144)
-            write(root / 'DIV2K_train_LR_bicubic/X4_sub' / name, 36)
-            write(root / 'GTmod12' / name, 48)
-            write(root / 'LRbicx4' / name, 12)
-    lines = ''.join(f'{name} (144,144,3)\n' for name in names)
-    for file in 'meta_info_DIV2K800sub_GT', 'train_celeba_img_list':
-        (root / f'{file}.txt').write_text(lines)
-    (root / 'val_celeba_img_list.txt').write_text(lines)
-
-
-def stock_sizes(host, root, work_dir) -> dict:
-    """Paths, iterations and sizes for a test; nothing of the method."""
-    small = {
-        'work_dir': str(work_dir),
-        'default_hooks.checkpoint.out_dir': None,
-        'default_hooks.logger.interval': 1,
-        'train_cfg.max_iters': 3,
-        'train_cfg.val_interval': 3,
-        'model.num_samples': 2,
-    }
-    for split in 'train', 'val':
-        small[f'{split}_dataloader.dataset.data_root'] = str(root)
-        small[f'{split}_dataloader.num_workers'] = 0
-    small['train_dataloader.batch_size'] = 2
-    if host == 'srgan':
-        return small | {
-            'model.generator.mid_channels': 4,
-            'model.generator.num_blocks': 2,
-            'model.discriminator.mid_channels': 4,
-        }
-    for split in 'train', 'val':
-        pipeline = f'{split}_dataloader.dataset.pipeline'
-        small[f'{pipeline}.1.mask_config'] = dict(
-            max_bbox_shape=(32, 32),
-            max_bbox_delta=10,
-            min_margin=5,
-            img_shape=(64, 64),
-        )
-        small[f'{pipeline}.2.crop_size'] = (80, 80)
-        small[f'{pipeline}.3.scale'] = (64, 64)
-    for part in 'global', 'local':
-        small[f'model.disc.{part}_disc_cfg.max_channels'] = 8
-        small[f'model.disc.{part}_disc_cfg.fc_in_channels'] = 8
-    # One iteration in each phase of MMagic's schedule.
-    phases = {'local_size': (32, 32), 'iter_tc': 0, 'iter_td': 1}
-    return small | {f'model.train_cfg.{key}': v for key, v in phases.items()}
-
-
-@pytest.mark.parametrize('host', STOCK)
-def test_stock_config_with_six_lines(host, tmp_path, monkeypatch):
-    from mmengine.runner import Runner
-
-    tiny.quicken_runners()
-
-    def fetched(*args, **kwargs):
-        raise AssertionError(f'fetched {args}')
-
-    monkeypatch.setattr('torch.hub.load_state_dict_from_url', fetched)
-    monkeypatch.setattr('mmagic.models.losses.PerceptualLoss.__init__', fetched)
-    base, lines, replaced = STOCK[host]
-    assert len(lines.strip().splitlines()) == 6
-    (tmp_path / 'stock.py').write_text(f'_base_ = {base!r}\n{lines}')
-    write_stock_data(host, tmp_path / 'data')
-    cfg = Config.fromfile(tmp_path / 'stock.py')
-    small = stock_sizes(host, tmp_path / 'data', tmp_path / 'work')
-    if host == 'glcic':
-        cfg.val_dataloader.dataset.pipeline = copy.deepcopy(
-            cfg.train_dataloader.dataset.pipeline
-        )
-    cfg.merge_from_dict(small)
-    # Tests are on other data sets.
-    cfg.test_dataloader = cfg.test_evaluator = cfg.test_cfg = None
-    run = Runner.from_cfg(cfg)
-    run.train()
-    logged = {
-        key: buffer.data[0] for key, buffer in run.message_hub.log_scalars.items()
-    }
-    assert len(logged['train/loss_mr']) == {'srgan': 3, 'glcic': 2}[host]
-    assert len(logged['train/loss_gan_g']) == {'srgan': 3, 'glcic': 1}[host]
-    assert len(logged['train/loss_d_real']) == {'srgan': 3, 'glcic': 2}[host]
-    assert not {'train/loss_pix', 'train/loss_l1_hole'} & logged.keys()
-    assert all(math.isfinite(v) for values in logged.values() for v in values)
-    assert 'val/PSNR' in logged
-    (log,) = (tmp_path / 'work').glob('*/*.log')
-    assert f'ProxyMRLoss replaces {replaced}' in log.read_text()
 
 
 def sample_tool(monkeypatch, *args):

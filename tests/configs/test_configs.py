@@ -22,7 +22,7 @@ WEIGHTS = {
     ('maps', 'laplace'): (10, 1, 10, 10),
 }
 LOSSES = ('MRLoss', 1), ('MRLoss', 2), ('ProxyMRLoss', 1), ('ProxyMRLoss', 2)
-WHITEN = {
+INPUT_NORM = {
     'cityscapes': ((0.3946, 0.2806, 0.3847), (0.2302, 0.1883, 0.2214)),
     'maps': ((0.8767, 0.8899, 0.8668), (0.0926, 0.0601, 0.1292)),
 }
@@ -83,8 +83,8 @@ def test_common_settings(name):
     assert cfg.model.noise == 'pix2pix'
     assert cfg.model.generator.use_dropout is False
     assert cfg.model.generator.num_down == 8
-    whiten = cfg.model.whiten
-    assert (whiten.mean, whiten.std) == WHITEN[data]
+    input_norm = cfg.model.input_norm
+    assert (input_norm.mean, input_norm.std) == INPUT_NORM[data]
     for part in 'generators', 'discriminators':
         assert cfg.optim_wrapper[part].optimizer == ADAM
         assert cfg.optim_wrapper[part].clip_grad == {'type': 'value', 'clip_value': 0.5}

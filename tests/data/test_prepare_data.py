@@ -546,9 +546,10 @@ def test_stats_of_the_label_side(cityscapes, tmp_path, capsys):
         capsys.readouterr()
         run('stats', *args, workers=2)
         line = capsys.readouterr().out.strip()
-        whiten = eval(line.removeprefix('whiten='))  # as it stands in a config
-        np.testing.assert_allclose(whiten['mean'], pixels.mean((0, 1, 2)), atol=6e-5)
-        np.testing.assert_allclose(whiten['std'], pixels.std((0, 1, 2)), atol=6e-5)
+        # As it stands in a config.
+        norm = eval(line.removeprefix('input_norm='))
+        np.testing.assert_allclose(norm['mean'], pixels.mean((0, 1, 2)), atol=6e-5)
+        np.testing.assert_allclose(norm['std'], pixels.std((0, 1, 2)), atol=6e-5)
 
     check(pairs['train'][:, :, 16:], dst)
     check(pairs['train'][:, :, :16], dst, '--side', 'A')

@@ -29,6 +29,7 @@ def test_a_name_that_is_taken_is_refused(monkeypatch):
     class CRPSLoss(losses.CRPSLoss):
         """Another class of that name."""
 
-    monkeypatch.setattr(losses, 'CRPSLoss', CRPSLoss)
+    CRPSLoss.__module__ = losses.crps.__name__
+    monkeypatch.setattr(losses.crps, 'CRPSLoss', CRPSLoss)
     with pytest.raises(KeyError, match='CRPSLoss is already registered'):
         importlib.reload(mmagic_mr.plugin)

@@ -12,6 +12,7 @@ from mmagic.registry import MODELS
 from torch.utils.flop_counter import FlopCounterMode
 
 from mmagic_mr.functional import proxy_mr_loss
+from mmagic_mr.models.global_local import BoxBatch
 from mmagic_mr.models.inpainting import local_patches
 from mmagic_mr.sampling import sampling
 
@@ -46,7 +47,8 @@ def test_encoder_is_computed_once():
         image = torch.empty(rows, 3, 128, 128, device='meta')
         mask = torch.empty(rows, 1, 128, 128, device='meta')
         batch = model.make_condition(torch.cat([image, mask], 1))
-        return replace(batch, y=image, box=torch.tensor([[30, 20, 64, 64]] * rows))
+        box = torch.tensor([[30, 20, 64, 64]] * rows)
+        return BoxBatch(batch.x, image, batch.mask, batch.known, box)
 
     def update(batch, num_samples):
         samples = model.draw(model.generator, batch, num_samples)
@@ -117,7 +119,7 @@ def test_three_times_the_weight_is_the_authors_reduction(batch):
     moments = model.predictor.moments(batch.x)
     ours = model.sample_losses['mr'](samples, moments, mask=batch.mask)
     # Their code: sums over channels and pixels, divided by the number of pixels.
-    values = proxy_mr_loss(samples, moments)
+    values = proxy_mr_loss(samples, moments, 'gaussian')
     theirs = 1000 * (values * batch.mask).sum() / batch.mask.sum()
     torch.testing.assert_close(
         *(torch.autograd.grad(loss, samples)[0] for loss in (ours, theirs))

@@ -122,9 +122,9 @@ def test_schedule_and_batch_of_the_generator(monkeypatch):
     sizes, turns = [], []
     original = model.generator_losses
 
-    def spy(batch, *args):
+    def spy(batch, *args, **kwargs):
         sizes.append((len(batch.x), len(batch.y)))
-        return original(batch, *args)
+        return original(batch, *args, **kwargs)
 
     monkeypatch.setattr(model, 'generator_losses', spy)
     hub = MessageHub.get_current_instance()
@@ -166,7 +166,7 @@ def test_bfloat16_autocast(proxy):
 
 def test_untrained_predictor_is_refused():
     model = build(mr_loss=dict(type='ProxyMRLoss'))
-    with pytest.raises(RuntimeError, match=r'predictor was never trained.*checkpoint'):
+    with pytest.raises(ValueError, match=r'predictor was never trained.*checkpoint'):
         model.train_step(data(), optim_wrapper(model))
 
 
@@ -271,11 +271,15 @@ def test_mmagics_interface_answers_with_one_image():
         (
             dict(num_samples=1),
             ValueError,
-            r'order 2 needs num_samples \(K\) >= 2, got 1',
+            r'MRLoss\) needs num_samples \(K\) of at least 2, and it is 1',
         ),
-        (dict(noise=None), ValueError, 'mr_loss needs noise'),
-        (dict(num_samples=0), ValueError, 'num_samples must be at least 1, got 0'),
-        (dict(gen_batch_size=0), ValueError, 'gen_batch_size must be at least 1'),
+        (dict(noise=None), ValueError, 'without noise the K samples are the same'),
+        (
+            dict(num_samples=0),
+            ValueError,
+            'num_samples must be a whole number of at least 1, got 0',
+        ),
+        (dict(gen_batch_size=0), ValueError, 'gen_batch_size must be a whole number'),
         (
             dict(mr_loss=dict(type='MRLoss', distribution='cauchy')),
             ValueError,

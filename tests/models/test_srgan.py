@@ -231,7 +231,7 @@ def test_scale_of_the_data_is_not_the_networks(size, message):
 def test_bad_arguments():
     with pytest.raises(ValueError, match=r'disc_repeat is 2.*gen_updates_per_disc'):
         build(train_cfg=dict(disc_repeat=2))
-    with pytest.raises(ValueError, match=r'order 2 needs num_samples \(K\) >= 2'):
+    with pytest.raises(ValueError, match=r'needs num_samples \(K\) of at least 2'):
         build(num_samples=1)
     with pytest.raises(ValueError, match='matches no convolution of MSRResNet'):
         build(noise=dict(sites={'trunk.conv9': 4}))

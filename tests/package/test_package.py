@@ -135,7 +135,7 @@ def test_version_and_light_import():
 @pytest.mark.parametrize(
     ('module', 'call'),
     [
-        ('functional', 'mr_loss(samples, y, order=1).mean()'),
+        ('functional', "mr_loss(samples, y, 'gaussian', order=1).mean()"),
         ('losses', 'MRLoss(order=1)(samples, y)'),
     ],
 )

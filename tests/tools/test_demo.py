@@ -94,15 +94,15 @@ def test_progress_is_read_from_a_training_output(task, tmp_path):
     assert demo.progress('some') == 'Iter(train) [ 100/2000] eta: 0:02:51'
 
 
-def test_inputs_are_whitened_by_the_scenes_own_statistics():
+def test_inputs_are_standardized_by_the_scenes_own_statistics():
     from mmengine.config import Config
 
-    whiten = Config.fromfile(
+    input_norm = Config.fromfile(
         ROOT / 'configs' / 'pix2pix_noise_demo.py', import_custom_modules=False
-    ).model.whiten
+    ).model.input_norm
     values = np.stack([paint_labels(scene_labels(i)) for i in range(500)]) / 255
-    assert whiten.mean == pytest.approx(values.mean((0, 1, 2)), abs=0.02)
-    assert whiten.std == pytest.approx(values.std((0, 1, 2)), abs=0.02)
+    assert input_norm.mean == pytest.approx(values.mean((0, 1, 2)), abs=0.02)
+    assert input_norm.std == pytest.approx(values.std((0, 1, 2)), abs=0.02)
 
 
 @pytest.mark.slow

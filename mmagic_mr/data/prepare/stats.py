@@ -43,8 +43,8 @@ def channel_stats(
     return mean, std
 
 
-def whiten_line(folder: Path, side: str | None = None, workers: int = 1) -> str:
-    """``whiten=dict(mean=(r, g, b), std=(r, g, b))``, as a config takes it.
+def input_norm_line(folder: Path, side: str | None = None, workers: int = 1) -> str:
+    """``input_norm=dict(mean=(r, g, b), std=(r, g, b))``, as a config takes it.
 
     Args:
         folder: a paired dataset, whose ``train`` images are taken, or image files.
@@ -57,7 +57,7 @@ def whiten_line(folder: Path, side: str | None = None, workers: int = 1) -> str:
 
     Raises:
         UserError: as :func:`channel_stats`; a channel that never changes, since it
-            cannot be whitened.
+            cannot be standardized.
     """
     paired = (folder / 'train').is_dir()
     images = list_images(folder / 'train' if paired else folder)
@@ -66,9 +66,9 @@ def whiten_line(folder: Path, side: str | None = None, workers: int = 1) -> str:
     if min(std) == 0:
         raise UserError(
             f'{folder}: channel {"RGB"[std.index(0)]} has one value in all '
-            f'{len(images)} images and cannot be whitened (side {side})'
+            f'{len(images)} images and cannot be standardized (side {side})'
         )
-    return f'whiten=dict(mean={_numbers(mean)}, std={_numbers(std)})'
+    return f'input_norm=dict(mean={_numbers(mean)}, std={_numbers(std)})'
 
 
 def _numbers(values):
@@ -104,7 +104,7 @@ def _add_arguments(parser):
 
 
 def _run(**options):
-    print(whiten_line(**options))
+    print(input_norm_line(**options))
 
 
 COMMANDS = [

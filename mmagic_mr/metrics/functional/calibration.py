@@ -136,7 +136,7 @@ def image_calibration(
     ranks = target_ranks(samples, target, generator)
     counts = torch.bincount(ranks.flatten(), minlength=len(samples) + 1)
     return dict(
-        crps=crps(samples[None].double(), target[None].double()).mean().item(),
+        crps=_crps(samples, target).mean().item(),
         nll=gaussian_nll(mean, var, target).mean().item(),
         var=var.mean().item(),
         error=((mean - target) ** 2).mean().item(),
@@ -319,6 +319,12 @@ def _ratio(a, b):
     if b == 0:
         return math.nan if a == 0 else math.inf
     return float(a / b)
+
+
+def _crps(samples, target):
+    """Of K samples of any shape, each element of it on its own."""
+    rows = samples.double().reshape(1, len(samples), 1, 1, -1)
+    return crps(rows, target.double().reshape(1, 1, 1, -1))
 
 
 def _check_k(samples):
