@@ -145,7 +145,9 @@ def sample_image(
     """
     from mmengine.dataset import Compose, pseudo_collate
 
-    steps = Compose(model.cfg.test_dataloader.dataset.pipeline).transforms
+    loaders = model.cfg.test_dataloader
+    first = loaders[0] if isinstance(loaders, list | tuple) else loaders
+    steps = Compose(first.dataset.pipeline).transforms
     results, steps = model.image_input.fields(model, steps, path, pair, mask)
     try:
         for step in steps:

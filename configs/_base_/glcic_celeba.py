@@ -14,7 +14,7 @@ model = dict(
     type='MRGLInpaintor',
     # [0, 1], as the paper; MMagic's has [-1, 1]
     data_preprocessor=dict(mean=[0.0], std=[255.0]),
-    # MMagic clips the output to [-1, 1], where half would be no colour. The sigmoid is
+    # MMagic clips the output to [-1, 1], where half would be no color. The sigmoid is
     # the paper's and the authors': [0, 1], with a gradient everywhere
     encdec=dict(decoder=dict(out_act='sigmoid')),
     # 128x128 and 64x64, halved 6 and 5 times
@@ -51,7 +51,7 @@ predictor_hook = dict(nll=dict(min_noise=0.01))
 
 # Training: holes of 48 to 64 pixels a side, inside a random box of 64x64. Validation
 # and test: holes that were drawn once, so that numbers repeat. FillHole's default is
-# the mean colour of CelebA
+# the mean color of CelebA
 load = dict(type='LoadImageFromFile', key='gt')
 fill = [dict(type='FillHole'), dict(type='PackInputs')]
 train_pipeline = [load, dict(type='RandomHole', box_size=64, sides=(48, 64)), *fill]

@@ -68,7 +68,7 @@ test_dataloader = dict(
 )
 
 # G at ten times the paper's rate, falling at the end: there are minutes and not days
-# (and no AMSGrad: the first gradients, of a grey hole, would brake z for good)
+# (and no AMSGrad: the first gradients, of a gray hole, would brake z for good)
 optim_wrapper = dict(
     generator=dict(optimizer=dict(lr=1e-3, betas=(0.5, 0.9), amsgrad=False)),
     disc=dict(optimizer=dict(lr=1e-4)),

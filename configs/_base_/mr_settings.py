@@ -2,7 +2,7 @@
 # has: two bases may not define the same one.
 custom_imports = dict(imports=['mmagic_mr.plugin'], allow_failed_imports=False)
 
-# Paper, appendix B: the same optimiser for G, D and P, and no learning-rate schedule
+# Paper, appendix B: the same optimizer for G, D and P, and no learning-rate schedule
 mr_optim_wrapper = dict(
     type='OptimWrapper',
     optimizer=dict(

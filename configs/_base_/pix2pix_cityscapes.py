@@ -15,7 +15,7 @@ model = dict(
 )
 
 # This replaces MMagic's pipelines: the authors neither resize nor flip while training,
-# and the bicubic resize there would blend label colours
+# and the bicubic resize there would blend label colors
 pipeline = [
     dict(
         type='LoadPairedImageFromFile',

@@ -4,10 +4,10 @@ _base_ = './srgan_celeba.py'
 
 model = dict(
     generator=dict(mid_channels=32, num_blocks=3),
-    # Bounded: at rare large values of a Gaussian one, coloured specks are left
+    # Bounded: at rare large values of a Gaussian one, colored specks are left
     noise=dict(_delete_=True, type='uniform', sites={r'trunk_net\.\d+\.conv1': 16}),
     # What is left open is local, a hatching for each tile, and this one judges patches
-    # of 16x16. One verdict for the whole picture teaches coloured noise of the right
+    # of 16x16. One verdict for the whole picture teaches colored noise of the right
     # variance in the same time, and no hatching
     discriminator=dict(
         _delete_=True,

@@ -10,6 +10,8 @@ import torch
 from helpers import tiny
 from mmengine.config import Config
 
+import mmagic_mr.plugin  # noqa: F401  (before a test reaches into MMagic)
+
 # Name -> MMagic's config, what is changed in it, what the log says is replaced.
 STOCK = {
     'srgan': (
@@ -189,3 +191,31 @@ def test_six_lines(host, tmp_path, monkeypatch):
     one, other = (model.val_step(copy.deepcopy(data), 2, seed)[0] for seed in (0, 1))
     assert one.samples.shape[0] == 2
     assert not torch.equal(one.samples, other.samples)
+
+
+@pytest.mark.parametrize('name', ['esrgan_crps_div2k', 'edsr_crps_div2k'])
+def test_our_configs_train_and_sample(name, tmp_path):
+    from mmengine.runner import Runner
+
+    from mmagic_mr.inference import load_model, sample_image
+
+    tiny.quicken_runners()
+    host = name.split('_')[0]
+    root, work = tmp_path / 'data', tmp_path / 'work'
+    write_stock_data(host, root)
+    cfg = Config.fromfile(tiny.CONFIGS / f'{name}.py')
+    cfg.merge_from_dict(stock_sizes(host, root, work) | {'train_cfg.max_iters': 2})
+    several = cfg.test_dataloader  # of MMagic: Set5, Set14, DIV2K
+    cfg.test_dataloader = cfg.test_evaluator = cfg.test_cfg = None
+    runner = Runner.from_cfg(cfg)
+    runner.train()
+    logged = runner.message_hub.log_scalars
+    assert len(logged['train/loss_crps'].data[0]) == 2
+    assert ('train/loss_gan_g' in logged) == (host == 'esrgan')
+    assert (work / 'vis' / 'collage_000002.png').is_file()
+
+    cfg.test_dataloader = several
+    model = load_model(cfg, work / 'iter_2.pth')
+    output = sample_image(model, root / 'LRbicx4' / '0.png', 3, seed=0)
+    assert output.samples.shape == (3, 3, 48, 48)
+    assert output.samples.var(0).mean() > 0

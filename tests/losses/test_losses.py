@@ -108,7 +108,7 @@ def test_the_weight_may_sum_channels_per_pixel(batch):
 @pytest.mark.parametrize('order', [1, 2])
 @pytest.mark.parametrize('type', ['MRLoss', 'ProxyMRLoss'])
 def test_gradient_on_a_picture_is_the_same_in_both_ranges(type, order, distribution):
-    # Grey levels of 0..255; the weight is for images in [-1, 1].
+    # Gray levels of 0..255; the weight is for images in [-1, 1].
     samples = (torch.rand(2, 6, 3, 4, 4).double() * 255).requires_grad_()
     y = torch.rand(2, 3, 4, 4).double() * 255
     dispersion = y if distribution == 'laplace' else y.square()

@@ -24,7 +24,7 @@ class Scope:
         return {key: value[part] for key, value in copy.deepcopy(data).items()}
 
 
-# How a host's model is built, its optimisers, its data
+# How a host's model is built, its optimizers, its data
 HOSTS = {
     'pix2pix': (pix2pix.build, pix2pix.optim_wrapper, pix2pix.data),
     'srgan': (partial(hosts.build, hosts.SRGAN), hosts.optim_wrapper, hosts.sr_data),

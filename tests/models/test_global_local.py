@@ -88,7 +88,7 @@ def test_samples_are_the_input_outside_the_hole():
     center, dispersion = model.predict_moments(x)
     assert torch.equal(center[outside[:, 0]], batch.known[outside[:, 0]])
     assert not dispersion[outside[:, 0]].any()
-    # In grey levels too, as they are written.
+    # In gray levels too, as they are written.
     for output, sample in zip(
         hosts.check_host_fields(model, data, 32), data['data_samples'], strict=True
     ):

@@ -215,7 +215,7 @@ def test_fields_of_a_test_step():
     moments = model.predict_moments(x)
     for i, output in enumerate(outputs):
         assert output.samples.shape == (5, 3, 32, 32)
-        # The network's range times 127.5, centred on 127.5: 0..255.
+        # The network's range times 127.5, centered on 127.5: 0..255.
         torch.testing.assert_close(
             output.sample_mean, output.samples.mean(0), rtol=0, atol=1e-3
         )

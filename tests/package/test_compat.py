@@ -172,7 +172,7 @@ def test_an_unknown_init_type_is_named():
         compat._generation_init_weights(nn.Conv2d(1, 1, 1), 'magic')
 
 
-def test_init_records_what_it_initialised():
+def test_init_records_what_it_initialized():
     class Net(BaseModule):
         def __init__(self):
             super().__init__()

@@ -112,7 +112,7 @@ def engravings(small: np.ndarray) -> np.ndarray:
 
 
 def _slope(tone, axis):
-    """Difference to the nearer of the two neighbours in value; 0 at a crest."""
+    """Difference to the nearer of the two neighbors in value; 0 at a crest."""
     around = np.pad(tone, [(int(a == axis),) * 2 for a in range(3)], 'edge')
     steps = np.diff(around, axis=axis)
     count = tone.shape[axis]
