@@ -240,9 +240,9 @@ def write_samples(model: nn.Module, output, folder: str | Path, name: str) -> No
         save_picture(picture, Path(folder, name, f'{k:03d}.png'))
     picture = collage(
         {'': [output]},
+        model.input_field,
+        model.target_field,
         len(output.samples),
-        input_key=model.input_field,
-        target_key=model.target_field,
         samples_below=True,
     )
     save_picture(picture, Path(folder, f'{name}.png'))

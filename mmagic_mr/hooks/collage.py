@@ -78,9 +78,9 @@ class CollageHook(Hook):
             samples = model.test_step(self._inputs(runner))
         picture = collage(
             {'': samples},
+            self.input_key or model.input_field,
+            self.target_key or model.target_field,
             self.num_samples,
-            input_key=self.input_key or model.input_field,
-            target_key=self.target_key or model.target_field,
             samples_below=self.samples_below,
         )
         iteration = runner.iter + 1

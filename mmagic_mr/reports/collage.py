@@ -31,10 +31,10 @@ GAP = 4
 
 def collage(
     groups: Mapping[str, Sequence],
+    input_key: str,
+    target_key: str,
     num_samples: int = 8,
     cell: int = 96,
-    input_key: str | None = None,
-    target_key: str | None = None,
     samples_below: bool = False,
 ) -> np.ndarray:
     """Draw one row or block per input, and one named group of these per method.
@@ -44,13 +44,11 @@ def collage(
             (K,C,H,W), and where there are any ``sample_mean``, ``sample_var``,
             ``pred_mean``, ``pred_var`` (C,H,W), 0..255 and BGR, variances in 255^2.
             An empty name draws no title.
+        input_key: field of the input: a model's ``input_field``.
+        target_key: field of the ground truth: a model's ``target_field``.
         num_samples: samples shown; more than there are leaves the rest out.
         cell: least side of a picture in pixels; smaller ones are enlarged by a whole
             factor, pixel by pixel.
-        input_key: field of the input, a model's ``input_field``; None: found by the
-            fields' names, by ``picture_keys``.
-        target_key: field of the ground truth, a model's ``target_field``; None:
-            likewise.
         samples_below: False: an input is one row, the samples at its end. True: it is a
             block six pictures wide, the samples in the rows below the first.
 
@@ -63,9 +61,8 @@ def collage(
     Example:
         >>> import torch
         >>> one = dict(img_label=torch.zeros(3, 8, 8), img_photo=torch.zeros(3, 8, 8),
-        ...            fake_photo=torch.zeros(3, 8, 8),
         ...            samples=torch.rand(4, 3, 8, 8) * 255)
-        >>> collage({'GAN + MR2': [one]}, cell=16).dtype
+        >>> collage({'GAN + MR2': [one]}, 'img_label', 'img_photo', cell=16).dtype
         dtype('uint8')
     """
     rows = {
@@ -118,25 +115,6 @@ def color_map() -> np.ndarray:
     return (colormaps['inferno'](np.arange(256))[:, :3] * 255).round().astype(np.uint8)
 
 
-def picture_keys(sample) -> tuple[str, str]:
-    """Names of the fields that hold the input and the ground truth.
-
-    Translation: ``fake_photo`` names the target domain, so ``img_photo`` is the ground
-    truth and the other ``img_...`` the input. Otherwise MMagic's ``input``, ``gt_img``.
-
-    Example:
-        >>> picture_keys(dict(fake_photo=1, img_label=1, img_photo=1))
-        ('img_label', 'img_photo')
-    """
-    names = list(sample.keys())
-    for name in names:
-        if name.startswith('fake_') and f'img_{name[5:]}' in names:
-            target = f'img_{name[5:]}'
-            others = [n for n in names if n.startswith('img_') and n != target]
-            return (others[0] if others else 'input'), target
-    return 'input', 'gt_img'
-
-
 def save_picture(picture: np.ndarray, path: str | Path) -> None:
     """Write an RGB picture (H,W,3), uint8; the folder is made."""
     with atomic_path(path) as unfinished:
@@ -151,14 +129,7 @@ def _row(sample, num_samples, input_key, target_key):
             f'{sorted(sample.keys())}: does the model draw K samples of an input, and '
             'did the sample come from its test_step?'
         )
-    found_input, found_target = picture_keys(sample)
-    names = dict(
-        zip(
-            FIELDS,
-            (input_key or found_input, target_key or found_target, *FIELDS[2:]),
-            strict=True,
-        )
-    )
+    names = dict(zip(FIELDS, (input_key, target_key, *FIELDS[2:]), strict=True))
     pictures = [
         _picture(sample.get(names[field]), field.endswith('_var')) for field in FIELDS
     ]

@@ -157,8 +157,12 @@ class Demo:
         cfg = Config.fromfile(self._config_file(config))
         return DATASETS.build({**cfg.val_dataloader.dataset, 'data_root': self.data})
 
-    def draw_samples(self, config: str) -> list:
-        """Data samples of a trained model, one for each validation input."""
+    def draw_samples(self, config: str) -> tuple[list, dict[str, str]]:
+        """Data samples of a trained model, one for each validation input.
+
+        Returns:
+            The samples, and which of their fields are input and target.
+        """
         from mmengine.config import Config
         from mmengine.dataset import pseudo_collate
 
@@ -169,10 +173,12 @@ class Demo:
         last = (folder / 'last_checkpoint').read_text().strip()
         model = load_model(cfg, str(folder / Path(last).name))
         # Without a seed the noise follows from the file name: its own for each input.
-        return [
+        samples = [
             model.val_step(pseudo_collate([item]), NUM_SAMPLES)[0].to('cpu')
             for item in self.validation_set(config)
         ]
+        fields = dict(input_key=model.input_field, target_key=model.target_field)
+        return samples, fields
 
     def evaluate(self) -> tuple[dict, int]:
         """Scores the trained models and draws ``demo.png``.
@@ -188,15 +194,15 @@ class Demo:
             task.answer(dataset.get_data_info(index)[task.path_key])
             for index in range(len(dataset))
         ]
-        outputs = {
-            name: self.draw_samples(config) for name, config in task.methods.items()
-        }
+        outputs = {}
+        for name, config in task.methods.items():
+            outputs[name], fields = self.draw_samples(config)
         table = {'perfect sampler': score_ideal(answers, task)}
         table |= {
             name: score_outputs(out, answers, task) for name, out in outputs.items()
         }
         save_picture(
-            collage({name: samples[:4] for name, samples in outputs.items()}),
+            collage({name: samples[:4] for name, samples in outputs.items()}, **fields),
             Path(self.out, 'demo.png'),
         )
         return table, len(answers)

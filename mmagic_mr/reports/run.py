@@ -154,6 +154,4 @@ def draw_first(model, loader, count: int):
             drawn += model.test_step(data)
             if len(drawn) >= count:
                 break
-    return collage(
-        {'': drawn[:count]}, input_key=model.input_field, target_key=model.target_field
-    )
+    return collage({'': drawn[:count]}, model.input_field, model.target_field)
