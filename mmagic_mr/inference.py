@@ -223,32 +223,3 @@ def mask_of(mask: str | Path | None, path: Path) -> Path | None:
     if not mask.is_file():
         raise MissingFileError(f'no mask {mask}')
     return mask
-
-
-def write_samples(model: nn.Module, output, folder: str | Path, name: str) -> None:
-    """Writes ``FOLDER/NAME/000.png`` and so on, and their collage ``FOLDER/NAME.png``.
-
-    Args:
-        model: says which fields are input and ground truth.
-        output: from `sample_image`.
-        folder: where to write.
-        name: of the image.
-    """
-    from mmagic_mr.reports.collage import collage, save_picture
-
-    for k, picture in enumerate(to_rgb(output.samples)):
-        save_picture(picture, Path(folder, name, f'{k:03d}.png'))
-    picture = collage(
-        {'': [output]},
-        model.input_field,
-        model.target_field,
-        len(output.samples),
-        samples_below=True,
-    )
-    save_picture(picture, Path(folder, f'{name}.png'))
-
-
-def to_rgb(images: torch.Tensor):
-    """Images (...,C,H,W) in 0..255, BGR, as a uint8 RGB array (...,H,W,C)."""
-    rounded = images.round().clamp(0, 255).byte().flip(-3)
-    return rounded.movedim(-3, -1).numpy()

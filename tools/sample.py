@@ -58,6 +58,8 @@ def main():
     import torch
     from tqdm import tqdm
 
+    from mmagic_mr.reports.samples import write_samples
+
     device = args.device or ('cuda' if torch.cuda.is_available() else 'cpu')
     model = inference.load_model(cfg, args.checkpoint, device)
     for path, name in zip(tqdm(paths, file=sys.stderr), names, strict=True):
@@ -65,7 +67,7 @@ def main():
         output = inference.sample_image(
             model, path, args.num_samples, args.seed, args.pair, mask
         )
-        inference.write_samples(model, output, args.out, name)
+        write_samples(model, output, args.out, name)
     print(f'{len(paths)} x {args.num_samples} samples and collages: {args.out}')
 
 

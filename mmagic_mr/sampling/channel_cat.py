@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from mmagic_mr.errors import UserError
-
-if TYPE_CHECKING:
-    from mmagic_mr.sampling.sharing import SharedForward
 
 _CONVOLUTIONS = {F.conv2d: 1, F.conv_transpose2d: 0}  # weight's input-channel dim
 # The functions that MMagic's networks apply between a concatenation and the
@@ -46,6 +43,18 @@ def _version(tensor: Tensor) -> int:
     return 0 if tensor.is_inference() else tensor._version
 
 
+class Rows(Protocol):
+    """What knows N and K, and how functions of both kinds of rows are computed."""
+
+    def expand(self, tensor: Tensor) -> Tensor:
+        """N rows to N*K; N*K rows stay."""
+
+    def call(
+        self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        """Result of a torch function of tensors of N and of N*K rows."""
+
+
 class ChannelCat:
     """A concatenation along channels that is not carried out yet.
 
@@ -70,7 +79,7 @@ class ChannelCat:
     __slots__ = ('_grad', '_versions', 'forward', 'parts')
     __hash__ = object.__hash__
 
-    def __init__(self, parts: Iterable[Tensor | ChannelCat], forward: SharedForward):
+    def __init__(self, parts: Iterable[Tensor | ChannelCat], forward: Rows):
         self.forward = forward
         self._grad = torch.is_grad_enabled()
         flat = [

@@ -250,7 +250,7 @@ def test_preprocessing_is_that_of_validation(model, cityscapes):
 
 
 def test_rgb_pictures():
-    from mmagic_mr.inference import to_rgb
+    from mmagic_mr.reports.samples import to_rgb
 
     blue, green, red = 1.4, 254.6, 300.0
     image = torch.tensor([blue, green, red]).view(3, 1, 1)
