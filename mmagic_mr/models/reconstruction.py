@@ -309,6 +309,11 @@ class MomentReconstruction(Host):
         losses = self.generator_losses(
             batch, samples, moments, noise, update, **schedule
         )
+        if not losses:
+            raise UserError(
+                f'update {update} of the generator has no loss: the config has none, '
+                'or all its sample losses wait for another update (every > 1); add one'
+            )
         return losses, self._spread(batch, samples, moments)
 
     @torch.no_grad()

@@ -2,6 +2,7 @@
 
 import copy
 
+import pytest
 import torch
 from helpers import hosts
 from mmagic.registry import MODELS
@@ -61,6 +62,15 @@ def test_only_the_first_inputs_and_each_loss_in_its_turn():
     ]
     assert turns == [True, False, False] * 2 + [True]
     assert set(seen) == {(2, 3)}
+
+
+def test_an_update_without_any_loss_is_an_error():
+    model = hosts.build(hosts.EDIT, sample_losses=dict(seldom=CRPS))
+    model.sample_losses['seldom'].every = 2
+    wrapper = hosts.optim_wrapper_of(model)
+    assert 'loss_seldom' in model.train_step(hosts.sr_data(), wrapper)
+    with pytest.raises(ValueError, match=r'update 1 of the generator has no loss'):
+        model.train_step(hosts.sr_data(), wrapper)
 
 
 def test_distributed_wrapper_trains_through_forward(tmp_path):
