@@ -6,6 +6,7 @@ from mmengine.model import BaseModel
 from mmengine.runner import Runner
 from torch import nn
 
+import mmagic_mr.plugin  # noqa: F401
 from helpers import tiny
 from mmagic_mr.host import DATASETS, MODELS
 
@@ -40,7 +41,7 @@ class ToyData:
         return 4
 
     def __getitem__(self, index):
-        return torch.full((4,), float(index))
+        return {'rows': torch.full((4,), float(index))}
 
 
 def config(work_dir, max_iters=4, checkpoint=None, **changes) -> Config:
