@@ -5,6 +5,7 @@ import multiprocessing
 import os
 import shutil
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -70,16 +71,16 @@ def test_killed_before_any_file_operation_and_resumed(tmp_path, keep):
 
 def full_disk(monkeypatch, after):
     """From the given checkpoint on, half of it is written."""
-    save, saved = torch.save, []
+    write, written = Path.write_bytes, []
 
-    def save_until_full(state, file, *args, **kwargs):
-        saved.append(file)
-        if len(saved) <= after:
-            return save(state, file, *args, **kwargs)
-        getattr(file, 'write_bytes', getattr(file, 'write', None))(b'half')
+    def write_until_full(path, content):
+        written.append(path)
+        if len(written) <= after:
+            return write(path, content)
+        write(path, content[:100])
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(torch, 'save', save_until_full)
+    monkeypatch.setattr(Path, 'write_bytes', write_until_full)
 
 
 def test_a_full_disk_leaves_the_checkpoint_before(tmp_path, monkeypatch):
@@ -98,14 +99,14 @@ def test_a_full_disk_leaves_the_best_checkpoint(tmp_path, monkeypatch):
     (hook,) = [hook for hook in runner.hooks if hasattr(hook, 'max_keep_ckpts')]
     hook.after_val_epoch(runner, {'acc': 0.1})
     runner.train_loop._iter = 4
-    with monkeypatch.context() as patch:
-        full_disk(patch, after=0)
-        with pytest.raises(OSError, match='No space'):
-            hook.after_val_epoch(runner, {'acc': 0.2})
-    assert [path.name for path in tmp_path.glob('best*')] == ['best_acc_iter_3.pth']
+    # Twice at the same iteration: the file of the same name stays
+    hook.after_val_epoch(runner, {'acc': 0.2})
     hook.after_val_epoch(runner, {'acc': 0.3})
-    # Again at the same iteration: the file of the same name stays
-    hook.after_val_epoch(runner, {'acc': 0.4})
+    assert [path.name for path in tmp_path.glob('best*')] == ['best_acc_iter_4.pth']
+    runner.train_loop._iter = 5
+    full_disk(monkeypatch, after=0)
+    with pytest.raises(OSError, match='No space'):
+        hook.after_val_epoch(runner, {'acc': 0.4})
     assert [path.name for path in tmp_path.glob('best*')] == ['best_acc_iter_4.pth']
 
 

@@ -1,0 +1,87 @@
+"""Before a run goes on from a checkpoint: is it still the same training?"""
+
+import logging
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from mmengine.logging import print_log
+from mmengine.runner.checkpoint import get_state_dict
+from torch import nn
+
+from mmagic_mr.checkpoints.configs import changes, parse
+from mmagic_mr.checkpoints.files import check_fits, state_dict_of
+from mmagic_mr.errors import UserError
+
+# What mmengine's Runner takes from a checkpoint without asking whether it is there.
+_PARTS = ('meta', 'state_dict', 'message_hub')
+
+
+def check_resumed(
+    checkpoint: Any, config_text: str, model: nn.Module, name: str | os.PathLike
+) -> None:
+    """Say what a resumed run changes; refuse what its parameters do not survive.
+
+    One warning a setting. Refused are other networks, noise, and another distribution
+    of the predictor: the parameters have another shape, or another meaning.
+
+    Args:
+        checkpoint: What the file holds.
+        config_text: Config of the run, as ``pretty_text``.
+        model: Of the run.
+        name: Of the file.
+
+    Raises:
+        UserError: the checkpoint is of another model, or holds no run.
+    """
+    _check_run(checkpoint, name)
+    found = _changes(checkpoint['meta'].get('cfg'), config_text, name)
+    for change in found:
+        _warn(f'resumed with another config than {name}: {change}')
+    refused = [str(change) for change in found if change.meaning]
+    remedy = 'use the config of the checkpoint, or train anew in another work dir'
+    if refused:
+        raise UserError(
+            f'cannot resume from {name}: its parameters are of another model '
+            f'({"; ".join(refused)}); {remedy}'
+        )
+    try:
+        check_fits(state_dict_of(checkpoint, name), get_state_dict(model), name)
+    except UserError as error:
+        raise UserError(f'cannot resume: {error}; {remedy}') from error
+
+
+def _check_run(checkpoint: Any, name: str | os.PathLike) -> None:
+    missing = [
+        part
+        for part in _PARTS
+        if not isinstance(checkpoint, Mapping)
+        or not isinstance(checkpoint.get(part), Mapping)
+    ]
+    if missing:
+        raise UserError(
+            f'cannot resume from {name}: it holds no run (no {", ".join(missing)}); to '
+            'begin with its weights, use --cfg-options load_from=FILE without --resume'
+        )
+    steps = [checkpoint['meta'].get(key) for key in ('epoch', 'iter')]
+    if not all(type(step) is int and step >= 0 for step in steps):
+        raise UserError(
+            f'cannot resume from {name}: it does not say after how many iterations it '
+            'was saved'
+        )
+
+
+def _changes(old_text: Any, new_text: str, name: str | os.PathLike):
+    old = parse(old_text) if isinstance(old_text, str) else None
+    new = parse(new_text)
+    if old is None or new is None:
+        _warn(
+            f'{"this config" if old else name} holds no config of plain values: not '
+            'compared with that of the run'
+        )
+        return []
+    return changes(old, new)
+
+
+def _warn(words: str) -> None:
+    print_log(words, logger='current', level=logging.WARNING)
