@@ -41,12 +41,18 @@ def load_weights(model: nn.Module, checkpoint: str) -> None:
     Raises:
         MissingFileError: there is no such file.
         UserError: it is no checkpoint, holds more than tensors and plain data, or
-            belongs to another architecture.
+            belongs to another architecture, or to another distribution of moments.
     """
+    from mmengine.model import is_model_wrapper
     from mmengine.runner.checkpoint import get_state_dict, load_state_dict
 
-    stored = state_dict_of(read(checkpoint), checkpoint)
+    from mmagic_mr.checkpoints.resuming import check_moments
+
+    content = read(checkpoint)
+    stored = state_dict_of(content, checkpoint)
     check_fits(stored, get_state_dict(model), checkpoint)
+    bare = model.module if is_model_wrapper(model) else model
+    check_moments(content, bare, checkpoint)
     load_state_dict(model, stored, strict=True)
 
 

@@ -1,18 +1,26 @@
 """What a resumed run changes in the config of its checkpoint."""
 
 import ast
+import warnings
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-# Of a run, not of what it trains.
-_OF_THE_RUN = {
-    'experiment_name',
-    'launcher',
-    'load_from',
-    'log_level',
-    'model_wrapper_cfg',
-    'resume',
-    'work_dir',
+# What training depends on; beside these, a config has names of its own.
+_OF_TRAINING = {
+    'auto_scale_lr',
+    'custom_hooks',
+    'data_preprocessor',
+    'default_hooks',
+    'env_cfg',
+    'model',
+    'optim_wrapper',
+    'param_scheduler',
+    'randomness',
+    'train_cfg',
+    'train_dataloader',
+    'val_cfg',
+    'val_dataloader',
+    'val_evaluator',
 }
 # Configs in the model's that are no networks, beside those with `loss` in their names.
 _NO_NETWORKS = {'data_preprocessor', 'init_cfg', 'input_norm', 'test_cfg', 'train_cfg'}
@@ -43,9 +51,19 @@ def parse(text: str) -> dict[str, Any] | None:
         >>> parse('import os')
     """
     try:
-        lines = ast.parse(text).body
+        with warnings.catch_warnings():
+            # mmengine writes a backslash in a key as it is
+            warnings.simplefilter('ignore')
+            lines = ast.parse(text).body
         return {_target(line): _value(line.value) for line in lines}
-    except (SyntaxError, ValueError, AttributeError, TypeError, RecursionError):
+    except (
+        SyntaxError,
+        ValueError,
+        AttributeError,
+        TypeError,
+        RecursionError,
+        MemoryError,
+    ):
         return None
 
 
@@ -75,7 +93,7 @@ def _value(node: ast.expr) -> Any:
 
 
 def changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[Change]:
-    """Every setting that two configs do not share, without those of the run itself.
+    """Every setting of the training that two configs do not share.
 
     Example:
         >>> old = parse('model = dict(generator=dict(type="A", channels=4), K=2)')
@@ -86,9 +104,11 @@ def changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[Change]:
         model.K: 2 -> 3 False
     """
     return [
-        Change('.'.join(map(str, path)), before, after, _is_meaning(path, old, new))
+        Change(
+            '.'.join(map(_printable, path)), before, after, _is_meaning(path, old, new)
+        )
         for path, before, after in _differing((), old, new)
-        if path[0] not in _OF_THE_RUN
+        if path[0] in _OF_TRAINING
     ]
 
 
@@ -117,12 +137,16 @@ def _is_meaning(path: tuple, old: Mapping, new: Mapping) -> bool:
     models = [config.get('model', {}) for config in (old, new)]
     if path[-1] == 'distribution':
         # What the predictor's second output is: the losses say it
-        return any(model.get('predictor') for model in models)
+        return all(model.get('predictor') for model in models)
     if 'loss' in key or key in _NO_NETWORKS or 'init_cfg' in rest:
         return False
     return any(
         isinstance(model.get(key), Mapping) and 'type' in model[key] for model in models
     )
+
+
+def _printable(key: Any) -> str:
+    return str(key) if str(key).isprintable() else repr(key)
 
 
 def _short(value: Any) -> str:

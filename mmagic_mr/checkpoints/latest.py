@@ -126,7 +126,7 @@ def _say_what_was_skipped(note, named, problems, path) -> None:
     if not named:
         reasons.append(f'{note} is {"empty" if note.is_file() else "missing"}')
     elif Path(named).name != path.name and not problems:
-        reasons.append(f'{note} names {named}, which is not there')
+        reasons.append(f'{note} names {named!r}, which is not there')
     if reasons:
         print_log(
             f'{"; ".join(reasons)}. Resuming from {path}',

@@ -13,6 +13,8 @@ from mmagic_mr.checkpoints.configs import changes, parse
 from mmagic_mr.checkpoints.files import check_fits, state_dict_of
 from mmagic_mr.errors import UserError
 
+# In a checkpoint's meta: the distribution of the predictor's moments.
+_MOMENTS = 'moment_distribution'
 # What mmengine's Runner takes from a checkpoint without asking whether it is there.
 _PARTS = ('meta', 'state_dict', 'message_hub')
 
@@ -45,10 +47,44 @@ def check_resumed(
             f'cannot resume from {name}: its parameters are of another model '
             f'({"; ".join(refused)}); {remedy}'
         )
+    check_moments(checkpoint, model, name)
     try:
         check_fits(state_dict_of(checkpoint, name), get_state_dict(model), name)
     except UserError as error:
         raise UserError(f'cannot resume: {error}; {remedy}') from error
+
+
+def note_moments(checkpoint: dict[str, Any], model: nn.Module) -> None:
+    """Write into a checkpoint of which distribution the predictor's moments are.
+
+    Args:
+        checkpoint: What will be saved.
+        model: What it is of; only hosts of ours, with a loss of moments, say it.
+    """
+    distribution = getattr(model, _MOMENTS, None)
+    if distribution is not None:
+        checkpoint['meta'][_MOMENTS] = distribution
+
+
+def check_moments(checkpoint: Any, model: nn.Module, name: str | os.PathLike) -> None:
+    """Refuse a predictor of another distribution than the losses ask it for.
+
+    Args:
+        checkpoint: What the file holds; an old one does not say it, and passes.
+        model: What is to take it.
+        name: Of the file.
+
+    Raises:
+        UserError: a log variance would pass for another measure of dispersion.
+    """
+    meta = checkpoint.get('meta') if isinstance(checkpoint, Mapping) else None
+    found = meta.get(_MOMENTS) if isinstance(meta, Mapping) else None
+    asked = getattr(model, _MOMENTS, None)
+    if None not in (found, asked) and found != asked:
+        raise UserError(
+            f'the predictor in {name} is of the distribution {found!r}, but the losses '
+            f'of this config ask it for {asked!r}: give a checkpoint of the same one'
+        )
 
 
 def _check_run(checkpoint: Any, name: str | os.PathLike) -> None:

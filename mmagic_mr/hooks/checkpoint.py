@@ -7,8 +7,8 @@ from mmengine.fileio import LocalBackend
 from mmengine.hooks import CheckpointHook
 
 from mmagic_mr.checkpoints.latest import NOTE, note_latest
-from mmagic_mr.checkpoints.resuming import check_resumed
-from mmagic_mr.host import HOOKS, is_resumed, unwrap
+from mmagic_mr.checkpoints.resuming import check_moments, check_resumed, note_moments
+from mmagic_mr.host import HOOKS, is_resumed, loaded_from, unwrap
 from mmagic_mr.io import finished_path
 
 
@@ -50,11 +50,14 @@ class SafeCheckpointHook(CheckpointHook):
                 _remove_unfinished(Path(folder))
 
     def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
+        model, name = unwrap(runner.model), loaded_from(runner)
         if is_resumed(runner):
-            name = runner._load_from or f'the latest checkpoint of {runner.work_dir}'
-            check_resumed(
-                checkpoint, runner.cfg.pretty_text, unwrap(runner.model), name
-            )
+            check_resumed(checkpoint, runner.cfg.pretty_text, model, name)
+        else:
+            check_moments(checkpoint, model, name)
+
+    def before_save_checkpoint(self, runner, checkpoint: dict) -> None:
+        note_moments(checkpoint, unwrap(runner.model))
 
     def _save_checkpoint_with_step(self, runner, step, meta) -> None:
         # mmengine's method of this name, in the other order

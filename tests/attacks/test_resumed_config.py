@@ -7,6 +7,7 @@ import torch
 from helpers import toy_run
 
 from mmagic_mr.errors import UserError
+from mmagic_mr.inference import load_weights
 
 HOOK = dict(type='PredictorPretrainHook', max_iters=2, val_interval=1)
 
@@ -108,3 +109,30 @@ def test_weights_of_another_config_begin_a_run_without_a_word(trained, tmp_path,
     toy_run.train(tmp_path / 'run', load_from=str(trained), **changed)
     said = capfd.readouterr()
     assert 'another config' not in said.out + said.err
+
+
+@pytest.mark.parametrize('resumed', [False, True])
+def test_a_predictor_of_another_distribution_is_refused(trained, tmp_path, resumed):
+    """Where the configs do not show it: the checkpoint itself says what it holds."""
+    state = torch.load(trained)
+    state['meta'] |= {'cfg': 'import os', 'moment_distribution': 'laplace'}
+    torch.save(state, tmp_path / 'laplace.pth')
+    with pytest.raises(UserError, match=r"laplace\.pth.*'laplace'.*'gaussian'"):
+        toy_run.train(
+            tmp_path / 'run', resume=resumed, load_from=str(tmp_path / 'laplace.pth')
+        )
+    with pytest.raises(UserError, match=r"laplace\.pth.*'laplace'.*'gaussian'"):
+        load_weights(toy_run.model(), tmp_path / 'laplace.pth')
+    load_weights(toy_run.model(), trained)
+
+
+@pytest.mark.parametrize(
+    'text', ['a=' + '(' * 100_000, 'a=' + '-' * 100_000 + '1', 'a=[f() for f in b]', 3]
+)
+def test_a_config_that_cannot_be_read_is_not_compared(trained, tmp_path, capfd, text):
+    state = torch.load(trained)
+    state['meta']['cfg'] = text
+    torch.save(state, tmp_path / 'odd.pth')
+    resume(tmp_path / 'odd.pth', tmp_path)
+    said = capfd.readouterr()
+    assert 'odd.pth holds no config of plain values' in said.out + said.err

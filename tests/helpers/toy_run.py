@@ -24,6 +24,7 @@ class ToyModel(BaseModel):
     def __init__(self, generator, predictor=None, noise=None, mr_loss=None, **others):
         super().__init__()
         self.generator = MODELS.build(generator)
+        self.moment_distribution = mr_loss and mr_loss['distribution']
 
     def forward(self, rows, mode):
         width = self.generator.in_features
@@ -84,3 +85,8 @@ def train(work_dir, max_iters=4, resume=False, load_from=None, **settings) -> Ru
     runner = Runner.from_cfg(cfg)
     runner.train()
     return runner
+
+
+def model() -> ToyModel:
+    """That of the config, without a Runner."""
+    return MODELS.build(config('.').model)
