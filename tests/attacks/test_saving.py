@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 import torch
 from helpers import toy_run
-from mmengine.runner import find_latest_checkpoint
+from mmengine.runner import Runner, find_latest_checkpoint
 
 from mmagic_mr.errors import UserError
+from mmagic_mr.inference import load_weights
 
 FILE_EVENTS = {'open', 'os.rename', 'os.remove', 'os.truncate', 'os.chmod', 'os.mkdir'}
 
@@ -171,3 +172,35 @@ def test_the_only_checkpoint_is_cut_off(tmp_path):
 
 def test_nothing_yet_is_a_start_from_scratch(tmp_path):
     assert toy_run.train(tmp_path, resume=True).iter == 4
+
+
+@pytest.mark.parametrize('old', [False, True])
+@pytest.mark.parametrize('resumed_wrapped', [False, True])
+def test_a_distributed_run_is_resumed_with_its_weights(tmp_path, old, resumed_wrapped):
+    """torch names the parameters of a wrapped part otherwise than mmengine loads them.
+
+    mmengine then goes on from new weights, with a warning.
+    """
+    path = tmp_path / 'iter_4.pth'
+    toy_run.train(tmp_path, **{'model.wrapped': True})
+    state = torch.load(path)
+    assert set(state['state_dict']) == {'generator.weight', 'generator.bias'}
+    weight = state['state_dict']['generator.weight']
+    if old:
+        state['state_dict'] = {
+            name.replace('generator.', 'generator.module.'): value
+            for name, value in state['state_dict'].items()
+        }
+        torch.save(state, path)
+    settings = {'model.wrapped': resumed_wrapped, 'optim_wrapper.optimizer.lr': 0.0}
+    cfg = toy_run.config(tmp_path, **settings)
+    cfg.resume = True
+    runner = Runner.from_cfg(cfg)
+    runner.optim_wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
+    _ = runner.train_loop
+    runner.load_or_resume()
+    (found,) = (p for n, p in runner.model.named_parameters() if n.endswith('weight'))
+    assert torch.equal(found, weight)
+    model = toy_run.model()
+    load_weights(model, path)
+    assert torch.equal(model.generator.weight, weight)

@@ -21,14 +21,27 @@ class ToyNet(nn.Linear):
 class ToyModel(BaseModel):
     """Takes what the resumed configs of the tests change."""
 
-    def __init__(self, generator, predictor=None, noise=None, mr_loss=None, **others):
-        super().__init__()
+    def __init__(
+        self,
+        generator,
+        predictor=None,
+        noise=None,
+        mr_loss=None,
+        wrapped=False,
+        data_preprocessor=None,
+        num_samples=1,
+    ):
+        super().__init__(data_preprocessor)
         self.generator = MODELS.build(generator)
+        self.width = self.generator.in_features
+        if wrapped:  # part by part, as mmengine does for several optimizers
+            self.generator = nn.DataParallel(self.generator)
         self.moment_distribution = mr_loss and mr_loss['distribution']
 
     def forward(self, rows, mode):
-        width = self.generator.in_features
-        return {'loss': self.generator(torch.stack(rows)[:, :width]).square().mean()}
+        return {
+            'loss': self.generator(torch.stack(rows)[:, : self.width]).square().mean()
+        }
 
 
 @DATASETS.register_module()
