@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from mmagic_mr.checkpoints.files import check_fits, read, state_dict_of
+from mmagic_mr.checkpoints.files import check_fits, plain_names, read, state_dict_of
 from mmagic_mr.errors import MissingFileError, UserError
 from mmagic_mr.io import is_image
 
@@ -49,8 +49,9 @@ def load_weights(model: nn.Module, checkpoint: str) -> None:
     from mmagic_mr.checkpoints.resuming import check_moments
 
     content = read(checkpoint)
-    stored = state_dict_of(content, checkpoint)
-    check_fits(stored, get_state_dict(model), checkpoint)
+    own = get_state_dict(model)
+    stored = plain_names(state_dict_of(content, checkpoint), own)
+    check_fits(stored, own, checkpoint)
     bare = model.module if is_model_wrapper(model) else model
     check_moments(content, bare, checkpoint)
     load_state_dict(model, stored, strict=True)

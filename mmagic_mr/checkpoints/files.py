@@ -106,6 +106,25 @@ def state_dict_of(
     return stored
 
 
+def plain_names(
+    stored: Mapping[str, Tensor], own: Mapping[str, Tensor]
+) -> dict[str, Tensor]:
+    """Parameters under the names that a model without wrappers gives them.
+
+    Args:
+        stored: Of a checkpoint, maybe of a model whose parts were wrapped.
+        own: Of the model, whose names stay as they are.
+
+    Example:
+        >>> plain_names({'generator.module.bias': torch.ones(1)}, {})
+        {'generator.bias': tensor([1.])}
+    """
+    return {
+        name if name in own else name.replace('.module.', '.'): value
+        for name, value in stored.items()
+    }
+
+
 def check_fits(
     stored: Mapping[str, Tensor], own: Mapping[str, Tensor], path: str | os.PathLike
 ) -> None:

@@ -2,6 +2,7 @@
 
 import logging
 import os
+from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,7 +11,7 @@ from mmengine.runner.checkpoint import get_state_dict
 from torch import nn
 
 from mmagic_mr.checkpoints.configs import changes, parse
-from mmagic_mr.checkpoints.files import check_fits, state_dict_of
+from mmagic_mr.checkpoints.files import check_fits, plain_names, state_dict_of
 from mmagic_mr.errors import UserError
 
 # In a checkpoint's meta: the distribution of the predictor's moments.
@@ -49,9 +50,35 @@ def check_resumed(
         )
     check_moments(checkpoint, model, name)
     try:
-        check_fits(state_dict_of(checkpoint, name), get_state_dict(model), name)
+        stored = state_dict_of(checkpoint, name)
+        check_fits(stored, get_state_dict(model), name)
     except UserError as error:
         raise UserError(f'cannot resume: {error}; {remedy}') from error
+
+
+def name_plainly(checkpoint: Any, model: nn.Module) -> None:
+    """Name the parameters in a checkpoint as mmengine looks for them.
+
+    mmengine saves a model whose parts are wrapped for distributed runs under torch's
+    names, ``generator.module.bias``, and looks for ``generator.bias``: it would go on
+    from new weights, with a warning.
+
+    Args:
+        checkpoint: What is to be saved, or was loaded.
+        model: Whose parameters they are.
+    """
+    stored = checkpoint.get('state_dict') if isinstance(checkpoint, dict) else None
+    if not isinstance(stored, dict):
+        return
+    renamed = OrderedDict(plain_names(stored, get_state_dict(model)))
+    if renamed.keys() == stored.keys():
+        return
+    versions = getattr(stored, '_metadata', {})  # of the modules, by their names
+    renamed._metadata = {
+        f'{name}.'.replace('.module.', '.')[:-1]: value
+        for name, value in versions.items()
+    }
+    checkpoint['state_dict'] = renamed
 
 
 def note_moments(checkpoint: dict[str, Any], model: nn.Module) -> None:
@@ -111,9 +138,9 @@ def _changes(old_text: Any, new_text: str, name: str | os.PathLike):
     old = parse(old_text) if isinstance(old_text, str) else None
     new = parse(new_text)
     if old is None or new is None:
+        what = name if old is None else 'this config'
         _warn(
-            f'{"this config" if old else name} holds no config of plain values: not '
-            'compared with that of the run'
+            f'{what} holds no config of plain values: not compared with that of the run'
         )
         return []
     return changes(old, new)

@@ -7,7 +7,12 @@ from mmengine.fileio import LocalBackend
 from mmengine.hooks import CheckpointHook
 
 from mmagic_mr.checkpoints.latest import NOTE, note_latest
-from mmagic_mr.checkpoints.resuming import check_moments, check_resumed, note_moments
+from mmagic_mr.checkpoints.resuming import (
+    check_moments,
+    check_resumed,
+    name_plainly,
+    note_moments,
+)
 from mmagic_mr.host import HOOKS, is_resumed, loaded_from, unwrap
 from mmagic_mr.io import finished_path
 
@@ -51,12 +56,14 @@ class SafeCheckpointHook(CheckpointHook):
 
     def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
         model, name = unwrap(runner.model), loaded_from(runner)
+        name_plainly(checkpoint, model)
         if is_resumed(runner):
             check_resumed(checkpoint, runner.cfg.pretty_text, model, name)
         else:
             check_moments(checkpoint, model, name)
 
     def before_save_checkpoint(self, runner, checkpoint: dict) -> None:
+        name_plainly(checkpoint, unwrap(runner.model))
         note_moments(checkpoint, unwrap(runner.model))
 
     def _save_checkpoint_with_step(self, runner, step, meta) -> None:
