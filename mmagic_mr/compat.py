@@ -8,14 +8,14 @@ nothing is replaced.
 import importlib
 import importlib.machinery
 import importlib.util
-import pickle
 import sys
 import types
 import warnings
 
-import numpy as np
 import torch
 
+from mmagic_mr.checkpoints.files import allow_log_history, safe_loading, write
+from mmagic_mr.checkpoints.latest import find_latest
 from mmagic_mr.errors import UserError
 
 _EXT = 'mmcv._ext'
@@ -155,50 +155,89 @@ def fix_pix2pix_test_step():
         Pix2Pix.test_step = Pix2Pix.val_step
 
 
-def _statistics_method(owner, name):
-    """What ``getattr`` may do in a checkpoint: name a statistic of the log history."""
-    from mmengine.logging import HistoryBuffer
-
-    if owner is not HistoryBuffer or name not in ('min', 'max', 'mean', 'current'):
-        raise pickle.UnpicklingError(
-            f'the checkpoint asks for the attribute "{name}" of {owner!r}; only the '
-            "statistics of mmengine's HistoryBuffer are allowed"
-        )
-    return getattr(owner, name)
-
-
 def allow_mmengine_checkpoints():
     """Lets mmengine's checkpoints through the safe loader of torch >= 2.6.
 
     Symptom: ``--resume`` stops with "Weights only load failed ... Unsupported global":
     mmengine 0.10.7 calls ``torch.load`` without ``weights_only``. The loader stays on;
     only what mmengine's own checkpoints hold (the log history, in numpy arrays) is
-    allowed. The history pickles its four statistics as calls of ``getattr``, with which
-    a file could reach anything, so a narrow function stands for it.
+    allowed, and rebuilt by narrow functions of ours.
     """
-    if not hasattr(torch.serialization, 'add_safe_globals'):
-        return  # torch < 2.4, whose torch.load does not refuse anything
-    from mmengine.logging import HistoryBuffer
+    allow_log_history()
 
-    # The loader looks functions up by these names (torch 2.4 knows no other way).
-    _statistics_method.__module__ = 'builtins'
-    _statistics_method.__name__ = _statistics_method.__qualname__ = 'getattr'
-    # Where these two live differs between numpy 1 and 2: ask the objects themselves.
-    rebuild_array = np.zeros(0).__reduce__()[0]
-    rebuild_scalar = np.float64(0).__reduce__()[0]
-    names = ('bool', 'int32', 'int64', 'float32', 'float64')
-    dtypes = [type(np.dtype(name)) for name in names]
-    torch.serialization.add_safe_globals(
-        [
-            HistoryBuffer,
-            _statistics_method,
-            rebuild_array,
-            rebuild_scalar,
-            np.ndarray,
-            np.dtype,
-            *dtypes,
-        ]
-    )
+
+def load_checkpoints_as_data():
+    """Lets no checkpoint run code, from whatever address mmengine takes it.
+
+    Symptom: ``load_from='http://...'`` executes what the file asks for, since torch.hub
+    loads with ``weights_only=False``; so would loaders of other schemes. And
+    ``Runner.resume`` executes the text at ``meta.config`` as a Python file.
+    """
+    from mmengine.runner import CheckpointLoader
+
+    theirs = CheckpointLoader.load_checkpoint
+    if theirs.__func__.__module__ == __name__:
+        return
+
+    def load_checkpoint(cls, filename, map_location=None, logger='current'):
+        with safe_loading(filename):
+            checkpoint = theirs.__func__(cls, filename, map_location, logger)
+        meta = checkpoint.get('meta') if isinstance(checkpoint, dict) else None
+        if isinstance(meta, dict):
+            meta.pop('config', None)
+        return checkpoint
+
+    CheckpointLoader.load_checkpoint = classmethod(load_checkpoint)
+
+
+def _replace_in_runner(name, made):
+    """Puts ``made(theirs)`` wherever mmengine's runner has bound a function."""
+    import mmengine.runner
+    from mmengine.runner import checkpoint, runner
+
+    theirs = getattr(checkpoint, name)
+    if theirs.__module__ == __name__:
+        return
+    ours = made(theirs)
+    for module in mmengine.runner, checkpoint, runner:
+        setattr(module, name, ours)
+
+
+def write_checkpoints_whole():
+    """Lets a run that dies while it saves leave the file that was there.
+
+    Symptom: a full disk or a kill leaves half a checkpoint. Only files are written so;
+    other storage is left to mmengine.
+    """
+
+    def made(theirs):
+        def save_checkpoint(
+            checkpoint, filename, file_client_args=None, backend_args=None
+        ):
+            if file_client_args or backend_args or '://' in str(filename):
+                theirs(checkpoint, filename, file_client_args, backend_args)
+            else:
+                write(checkpoint, filename)
+
+        return save_checkpoint
+
+    _replace_in_runner('save_checkpoint', made)
+
+
+def resume_from_the_own_folder():
+    """Lets ``last_checkpoint`` name a file of its own work dir, and nothing else.
+
+    Symptom: a copied work dir goes on from the original's checkpoint, a moved one from
+    none, one with a cut-off file stops, and an address in it is fetched.
+    """
+
+    def made(theirs):
+        def find_latest_checkpoint(path):
+            return find_latest(path)
+
+        return find_latest_checkpoint
+
+    _replace_in_runner('find_latest_checkpoint', made)
 
 
 def mend() -> None:
@@ -207,3 +246,6 @@ def mend() -> None:
     fix_generation_init_weights()
     fix_pix2pix_test_step()
     allow_mmengine_checkpoints()
+    load_checkpoints_as_data()
+    write_checkpoints_whole()
+    resume_from_the_own_folder()

@@ -45,6 +45,7 @@ __all__ = [
     'accumulation',
     'eval_mode',
     'is_resumed',
+    'loaded_from',
     'loaders_of',
     'normalization',
     'ssim',
@@ -130,3 +131,8 @@ def target_domain(model: Pix2Pix) -> str:
 def is_resumed(runner) -> bool:
     """Whether a run goes on from a checkpoint of its own (``--resume``)."""
     return runner._resume
+
+
+def loaded_from(runner) -> str:
+    """What a run loads at its start, in words for its errors."""
+    return runner._load_from or f'the latest checkpoint of {runner.work_dir}'

@@ -1,6 +1,5 @@
 """Draws samples from a trained model, without a Runner."""
 
-import pickle
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from contextlib import contextmanager
@@ -9,6 +8,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from mmagic_mr.checkpoints.files import check_fits, plain_names, read, state_dict_of
 from mmagic_mr.errors import MissingFileError, UserError
 from mmagic_mr.io import is_image
 
@@ -36,55 +36,24 @@ def find_images(paths: Iterable[str]) -> list[Path]:
 def load_weights(model: nn.Module, checkpoint: str) -> None:
     """Loads a checkpoint whose names and shapes are exactly the model's.
 
-    Only tensors and plain data are unpickled (``weights_only=True``). The model may be
-    wrapped for distributed runs, as a whole or part by part.
+    The model may be wrapped for distributed runs, as a whole or part by part.
 
     Raises:
-        UserError: the checkpoint belongs to another architecture.
+        MissingFileError: there is no such file.
+        UserError: it is no checkpoint, holds more than tensors and plain data, or
+            belongs to another architecture, or to another distribution of moments.
     """
+    from mmengine.model import is_model_wrapper
     from mmengine.runner.checkpoint import get_state_dict, load_state_dict
 
-    from mmagic_mr import compat
+    from mmagic_mr.checkpoints.resuming import check_moments
 
-    compat.allow_mmengine_checkpoints()
-    try:
-        stored = torch.load(checkpoint, map_location='cpu', weights_only=True)
-    except FileNotFoundError:
-        raise MissingFileError(f'no checkpoint {checkpoint}') from None
-    except pickle.UnpicklingError as error:
-        # Not torch's own words: they advise to load the file unsafely
-        raise UserError(
-            f'{checkpoint} is not a readable checkpoint: it is damaged, or holds more '
-            'than tensors and plain data, which is not loaded, since it could run code'
-        ) from error
-    except Exception as error:
-        raise UserError(
-            f'{checkpoint} is not a readable checkpoint: {error}'
-        ) from error
-    stored = stored.get('state_dict', stored)
+    content = read(checkpoint)
     own = get_state_dict(model)
-    missing = [name for name in own if name not in stored]
-    unexpected = [name for name in stored if name not in own]
-    reshaped = [
-        f'{name} {tuple(stored[name].shape)} instead of {tuple(own[name].shape)}'
-        for name in own.keys() & stored.keys()
-        if stored[name].shape != own[name].shape
-    ]
-    if missing or unexpected or reshaped:
-        parts = [
-            f'{len(names)} {what} ({", ".join(sorted(names)[:3])}'
-            f'{", ..." if len(names) > 3 else ""})'
-            for what, names in [
-                ('missing', missing),
-                ('unexpected', unexpected),
-                ('of another shape', reshaped),
-            ]
-            if names
-        ]
-        raise UserError(
-            f'{checkpoint} is of another architecture than the config: parameters '
-            f'{"; ".join(parts)}'
-        )
+    stored = plain_names(state_dict_of(content, checkpoint), own)
+    check_fits(stored, own, checkpoint)
+    bare = model.module if is_model_wrapper(model) else model
+    check_moments(content, bare, checkpoint)
     load_state_dict(model, stored, strict=True)
 
 

@@ -12,7 +12,8 @@ mr_optim_wrapper = dict(
 )
 
 # The authors validate and save each 5000 steps. Adam's state makes a checkpoint
-# four times the networks' size (0.9 GB at 256x256; P adds 0.2), hence few are kept.
+# four times the networks' size (0.9 GB at 256x256; P adds 0.2), hence few are kept; the
+# disk needs room for one more, since a new one is whole before an old one goes.
 # For some hosts MMagic keeps that of highest PSNR: it would have the least diversity
 mr_default_hooks = dict(
     logger=dict(interval=50),

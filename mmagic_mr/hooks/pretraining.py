@@ -2,7 +2,6 @@
 
 import math
 import os
-import pickle
 import time
 from datetime import timedelta
 from functools import partial
@@ -17,9 +16,12 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader, Sampler
 
+from mmagic_mr.checkpoints.files import UnreadableError, read, state_dict_of, write
 from mmagic_mr.errors import MissingFileError, UserError
 from mmagic_mr.host import MODELS, eval_mode, is_resumed, loaders_of
-from mmagic_mr.io import atomic_path
+
+# What the file of an unfinished pretraining holds beside the predictor.
+_PROGRESS = ('optim_wrapper', 'iter', 'best_nll', 'best_iter', 'finished')
 
 
 def build_nll(config: dict, distribution: str | None) -> nn.Module:
@@ -73,12 +75,10 @@ def read_checkpoint(path: str | os.PathLike, nll: nn.Module) -> dict:
     Raises:
         UserError: the file cannot be read, or is of another likelihood.
     """
-    try:
-        state = torch.load(path, map_location='cpu', weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, LookupError) as error:
-        raise UserError(f'{path} is not a readable checkpoint: {error}') from error
+    state = read(path)
     if not isinstance(state, dict) or 'state_dict' not in state:
         raise UserError(f'{path} is no checkpoint of a predictor: it has no state_dict')
+    state_dict_of(state, path, 'checkpoint of a predictor')
     check_likelihood(state, path, nll)
     return state
 
@@ -299,18 +299,27 @@ class Pretraining:
             **likelihood(self.nll),
             **extra,
         )
-        with atomic_path(self.folder / name) as unfinished:
-            torch.save(state, unfinished)
+        write(state, self.folder / name)
 
     def _resume(self) -> None:
         path = self.folder / 'last.pth'
         if not path.is_file():
             return
-        state = read_checkpoint(path, self.nll)
+        again = 'remove it to train the predictor anew'
+        try:
+            state = read_checkpoint(path, self.nll)
+        except UnreadableError as error:
+            raise UserError(f'{error}; {again}') from error
+        missing = [key for key in _PROGRESS if key not in state]
+        if missing:
+            raise UserError(
+                f'cannot resume the pretraining from {path}: it has no '
+                f'{", ".join(missing)}; {again}'
+            )
         try:
             self.predictor.load_state_dict(state['state_dict'])
             self.optim.load_state_dict(state['optim_wrapper'])
-        except (ValueError, RuntimeError) as error:
+        except (ValueError, RuntimeError, LookupError, TypeError) as error:
             raise UserError(
                 f'cannot resume the pretraining from {path}: it is of another config '
                 f'({error}); train the predictor anew in another work dir'

@@ -2,6 +2,7 @@
 """The hook that trains the predictor: when it stops, what it keeps, what it refuses."""
 
 import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -227,6 +228,27 @@ def test_a_run_of_another_likelihood_is_not_resumed(data_root, tmp_path):
         pretrain(runner)
 
 
+@pytest.mark.parametrize(
+    ('spoil', 'words'),
+    [('cut off', 'is not a readable checkpoint'), ('finished', 'it has no finished')],
+)
+def test_a_pretraining_does_not_go_on_from_a_spoilt_file(
+    data_root, tmp_path, spoil, words
+):
+    pretrain(runner_for(data_root, tmp_path))
+    last = tmp_path / 'predictor' / 'last.pth'
+    if spoil == 'cut off':
+        last.write_bytes(last.read_bytes()[:1000])
+    else:
+        state = torch.load(last, weights_only=True)
+        del state[spoil]
+        torch.save(state, last)
+    message = rf'last\.pth.*{words}.*; remove it to train the predictor anew'
+    with pytest.raises(UserError, match=message) as error:
+        pretrain(runner_for(data_root, tmp_path, resume=True))
+    assert 'weights_only' not in str(error.value)
+
+
 def test_files_that_do_not_say_their_likelihood_are_accepted(data_root, tmp_path):
     pretrain(runner_for(data_root, tmp_path / 'a'))
     best = tmp_path / 'a' / 'predictor' / 'best.pth'
@@ -249,15 +271,14 @@ def test_a_run_that_dies_while_it_writes_leaves_the_file_before(
     pretrain(runner_for(data_root, tmp_path))
     folder = tmp_path / 'predictor'
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
-    save = torch.save
+    write = Path.write_bytes
 
-    def half(state, path):
-        save(state, path)
-        path.write_bytes(path.read_bytes()[:100])
+    def half(path, content):
+        write(path, content[:100])
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(torch, 'save', half)
+        patch.setattr(Path, 'write_bytes', half)
         with pytest.raises(KeyboardInterrupt):
             pretrain(runner_for(data_root, tmp_path))
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before

@@ -15,7 +15,8 @@ ROOMS = {
     'metrics': {'functional'},
     'models': {'functional', 'sampling', 'data'},
     'reports': {'metrics', 'data', 'inference', 'plugin'},
-    'hooks': {'reports'},
+    'hooks': {'reports', 'checkpoints'},
+    'checkpoints': {'io'},
     'study': {'data', 'metrics', 'cli'},
 }
 TORCH_ONLY = ('functional', 'losses', 'sampling')

@@ -74,6 +74,9 @@ def test_stock_pix2pix_trains_resumes_and_is_tested(paired_root, tmp_path):
     saved = torch.load(work_dir / 'iter_2.pth', weights_only=SAFE_LOADER)
     assert isinstance(saved['message_hub']['log_scalars']['train/loss'], HistoryBuffer)
 
+    # Of a stock config too, the work dir can be moved.
+    assert (work_dir / 'last_checkpoint').read_text() == 'iter_2.pth'
+
     runner = Runner.from_cfg(stock_pix2pix(paired_root, work_dir, 4, resume=True))
     runner.train()
     assert runner.iter == 4
@@ -138,6 +141,22 @@ def test_safe_loader_still_refuses(content, tmp_path):
     torch.save({'meta': content}, tmp_path / 'other.pth')
     with pytest.raises(pickle.UnpicklingError):
         torch.load(tmp_path / 'other.pth')
+
+
+def test_mending_again_changes_nothing():
+    def mended():
+        from mmengine.runner import CheckpointLoader, runner
+
+        return (
+            CheckpointLoader.load_checkpoint.__func__,
+            runner.save_checkpoint,
+            runner.find_latest_checkpoint,
+        )
+
+    before = mended()
+    assert {function.__module__ for function in before} == {compat.__name__}
+    compat.mend()
+    assert mended() == before
 
 
 def upstream_init():
