@@ -11,6 +11,7 @@ from mmengine.logging import print_log
 from mmengine.optim import OptimWrapperDict
 from torch import Tensor
 
+from mmagic_mr.checks import Count, Natural, checked
 from mmagic_mr.errors import UserError
 from mmagic_mr.host import HOOKS, unwrap
 
@@ -89,12 +90,8 @@ class DivergenceHook(Hook):
     # After the log of losses, before pictures and checkpoints.
     priority = 'BELOW_NORMAL'
 
-    def __init__(self, interval: int = 50, max_skips: int = 0) -> None:
-        for name, value, least in ('interval', interval, 1), ('max_skips', max_skips, 0):
-            if value < least:
-                raise UserError(
-                    f'DivergenceHook: {name} must be at least {least}, got {value}'
-                )
+    @checked
+    def __init__(self, interval: Count = 50, max_skips: Natural = 0) -> None:
         self.interval, self.max_skips = interval, max_skips
         self._watch = FirstNonFinite()
         self._skips: dict[str, int] = {}  # of each network, in a row
@@ -161,13 +158,15 @@ class DivergenceHook(Hook):
     def _stop(self, runner, iteration: int, names: list[str]) -> None:
         more = f' and {len(names) - 3} more' if len(names) > 3 else ''
         rates = [
-            f'optim_wrapper.{name}.optimizer.lr' if name else 'optim_wrapper.optimizer.lr'
+            f'optim_wrapper.{name}.optimizer.lr'
+            if name
+            else 'optim_wrapper.optimizer.lr'
             for name in _wrappers(runner)
         ]
         last = runner.message_hub.runtime_info.get('last_ckpt')
         go_on = (
-            f'go on from {last}, which is finite: with --resume, or, where the learning '
-            f'rate is another, with load_from={last} (a resumed run has its old one)'
+            f'go on from {last}, which is finite: with --resume, or, with another '
+            f'learning rate, with load_from={last} (a resumed run has its old one)'
             if last
             else 'start again (no checkpoint was written yet)'
         )

@@ -3,6 +3,7 @@
 import inspect
 import math
 from fractions import Fraction
+from functools import partial
 
 import pytest
 from helpers import pix2pix, tiny
@@ -38,7 +39,6 @@ NEEDED = {
     'MRImageDataset': dict(data_prefix=dict(gt='train/gt'), lazy_init=True),
     'StrictCrop': dict(keys=['gt'], crop_size=(8, 8)),
     'MomentPredictor': dict(generator=UNET),
-    'LikelihoodOfData': {},
 }
 REGISTRIES = dict(
     hook=HOOKS, dataset=DATASETS, transform=TRANSFORMS, metric=METRICS, model=MODELS
@@ -71,7 +71,7 @@ def refused_by_name(build, name, value):
         build()
     except UserError as error:
         said = str(error)
-        assert name in said, f'{name}={value!r}: {said}'
+        assert name in said.lower(), f'{name}={value!r}: {said}'
         assert '\n' not in said, said
         return True
     except Exception as error:
@@ -91,9 +91,9 @@ def test_an_odd_value_serves_or_is_refused_by_name(kind, cls, pairs):
 
     build()
     for name in arguments(cls):
-        odd = [v for v in ODD if refused_by_name(lambda: build(**{name: v}), name, v)]
+        odd = [v for v in ODD if refused_by_name(partial(build, **{name: v}), name, v)]
         assert len(odd) >= 5, f'{name} takes nearly anything'
-    assert refused_by_name(lambda: build(intervall=3), 'intervall', 3)
+    assert refused_by_name(partial(build, intervall=3), 'intervall', 3)
 
 
 HOST_ARGUMENTS = (
@@ -122,7 +122,8 @@ def test_an_odd_value_of_a_host_serves_or_is_refused_by_name(name):
     if name == 'sample_losses':
         del config['mr_loss']
     for value in ODD:
-        refused_by_name(lambda v=value: MODELS.build({**config, name: v}), name, value)
+        said = 'input_norm' if name == 'whiten' and isinstance(value, dict) else name
+        refused_by_name(partial(MODELS.build, {**config, name: value}), said, value)
 
 
 @pytest.mark.parametrize(
@@ -139,7 +140,7 @@ def test_an_odd_value_of_a_host_serves_or_is_refused_by_name(name):
         (dict(rec_loss=dict(type='L1Loss', loss_weight=math.nan)), 'rec_loss.*nan'),
         (dict(discriminator_steps=0), 'discriminator_steps.*0'),
         (dict(disc_init_steps=-1), 'disc_init_steps.*-1'),
-        (dict(input_norm=dict(mean=(0.5,) * 2, std=(0.5,) * 3)), 'mean.*three'),
+        (dict(input_norm=dict(mean=(0.5,) * 2, std=(0.5,) * 3)), 'mean.*a list of 3'),
         (dict(input_norm=dict(mean=(0.5,) * 3, sdt=(0.5,) * 3)), "'sdt'"),
         (dict(input_norm=dict(mean='abc', std=(0.5,) * 3)), "mean.*'abc'"),
         (dict(mr_loss=dict(type='L1Loss')), 'L1Loss.*judges no samples'),
