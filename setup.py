@@ -100,6 +100,7 @@ setup(
     install_requires=REQUIREMENTS,
     extras_require={
         'dev': [
+            'hypothesis',
             'mypy',
             'pytest',
             'pytest-cov',

@@ -50,6 +50,7 @@ Positive = Annotated[float, Range(0, ends=False)]
 NotNegative = Annotated[float, Range(0)]
 Ratio = Annotated[float, Range(0, 1, ends=False)]
 Color = tuple[float, float, float]
+Level = Annotated[float, Range(0, 255)]  # of a color, in a file
 
 
 def checked(init: Callable[P, None]) -> Callable[P, None]:

@@ -13,7 +13,7 @@ import mmcv
 from mmengine.dataset import BaseDataset
 from mmengine.fileio import get_file_backend
 
-from mmagic_mr.checks import checked
+from mmagic_mr.checks import Natural, checked, fits
 from mmagic_mr.data.prepare.files import first_few
 from mmagic_mr.errors import MissingFileError, UserError
 from mmagic_mr.host import DATASETS, BasicImageDataset, PairedImageDataset
@@ -189,7 +189,15 @@ class MRImageDataset(_ClearErrors, BasicImageDataset):
         path = osp.join(self.data_root, self.box_file)
         if not self.file_backend.exists(path):
             raise MissingFileError(f'box file {path} is missing.{self._how_to_make()}')
-        boxes = json.loads(self.file_backend.get_text(path))
+        try:
+            boxes = json.loads(self.file_backend.get_text(path))
+        except (ValueError, RecursionError):
+            boxes = None
+        if not fits(boxes, dict[str, tuple[Natural, Natural, Natural, Natural]]):
+            raise UserError(
+                f'{path} does not map names to boxes of [top, left, height, width]'
+                f'.{self._how_to_make()}'
+            )
         missing = {data['key'] for data in data_list} - set(boxes)
         if missing:
             raise MissingFileError(

@@ -3,7 +3,7 @@
 import numpy as np
 from mmcv.transforms import BaseTransform
 
-from mmagic_mr.checks import Color, Count, Natural, checked
+from mmagic_mr.checks import Count, Level, Natural, checked
 from mmagic_mr.data.holes import draw_hole, hole_mask
 from mmagic_mr.errors import UserError
 from mmagic_mr.host import TRANSFORMS, FixedCrop
@@ -103,7 +103,7 @@ class FillHole(BaseTransform):
     """
 
     @checked
-    def __init__(self, color: Color = (130, 108, 96)):
+    def __init__(self, color: tuple[Level, Level, Level] = (130, 108, 96)):
         self.color = np.asarray(color, dtype=np.float32)
 
     def transform(self, results):

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Mapping
 
 from torch import nn
 
-from mmagic_mr.checks import NotNegative, argument_names, check_kind, near, shown
+from mmagic_mr.checks import NotNegative, argument_names, check_kind, fits, near, shown
 from mmagic_mr.errors import UserError
 from mmagic_mr.host import MODELS
 
@@ -22,7 +22,7 @@ def build(name: str, config: Mapping) -> nn.Module:
         mmagic_mr.errors.UserError: rec_loss: there is no type 'L1Los'; did you mean ...
     """
     kind = config.get('type')
-    if kind is None:
+    if not fits(kind, str | type):
         raise UserError(f'{name} must be dict(type=..., ...), got {shown(config)}')
     cls = MODELS.get(kind) if isinstance(kind, str) else kind
     if not isinstance(cls, type):
@@ -116,7 +116,7 @@ def loss_configs(mr_loss: dict | None, sample_losses: dict | None) -> dict[str, 
     if mr_loss is not None:
         sample_losses = {'mr': mr_loss}
     for name, config in (sample_losses or {}).items():
-        if not (isinstance(config, dict) and 'type' in config):
+        if not (isinstance(config, dict) and fits(config.get('type'), str | type)):
             where = f'sample_losses: {name!r}' if mr_loss is None else 'mr_loss'
             raise UserError(f'{where} must be dict(type=..., ...), got {config!r}')
         if not str(name).isidentifier() or hasattr(nn.ModuleDict, name):

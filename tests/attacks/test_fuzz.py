@@ -1,11 +1,13 @@
 """Odd values in configs and in files from others: a UserError, or it works.
 
-Of a config only the keys of our own classes are changed: what MMagic, mmengine and torch
-say of theirs is theirs to say.
+Of a config only the keys of our own classes are changed: what MMagic, mmengine and
+torch say of theirs is theirs to say.
 """
 
+import contextlib
 import copy
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -53,6 +55,19 @@ ODD = st.recursive(
 )
 
 
+@contextlib.contextmanager
+def may_be_refused(words=''):
+    """In one line, with one of the words."""
+    refusal = None
+    try:
+        yield
+    except UserError as error:
+        refusal = str(error)
+    if refusal is not None:
+        assert '\n' not in refusal
+        assert re.search(words, refusal)
+
+
 def places(tree, path=()):
     """Paths of all nodes below the root."""
     items = tree.items() if isinstance(tree, dict) else enumerate(tree)
@@ -86,7 +101,7 @@ def changed(draw, tree):
     return tree
 
 
-# -- configs -----------------------------------------------------------------------------
+# -- configs -------------------------------------------------------------------------
 
 NOISE = dict(type='categorical', sites={r'.*model\.1\.conv': 8})
 PIX2PIX = dict(
@@ -142,13 +157,13 @@ def test_a_changed_host_is_built_or_refused(ours):
     init_default_scope('mmagic')
     config = pix2pix.config()
     del config['mr_loss'], config['noise'], config['num_samples']
-    try:
+    with may_be_refused():
         MODELS.build({**config, **ours})
-    except UserError as error:
-        assert '\n' not in str(error)
 
 
-@pytest.mark.parametrize(('registry', 'config'), PARTS, ids=lambda p: str(p)[:40])
+@pytest.mark.parametrize(
+    ('registry', 'config'), [pytest.param(*part, id=part[1]['type']) for part in PARTS]
+)
 def test_a_changed_part_is_built_or_refused(registry, config):
     init_default_scope('mmagic')
     ours = {key: value for key, value in config.items() if key != 'type'}
@@ -157,15 +172,13 @@ def test_a_changed_part_is_built_or_refused(registry, config):
     @given(changed(ours))
     def attack(part):
         part.pop('type', None)  # which class it is, is no key of the class
-        try:
+        with may_be_refused():
             registry.build({'type': config['type'], **part})
-        except UserError as error:
-            assert '\n' not in str(error)
 
     attack()
 
 
-# -- files from others -------------------------------------------------------------------
+# -- files from others ---------------------------------------------------------------
 
 
 @pytest.fixture(scope='module')
@@ -237,10 +250,8 @@ def test_a_changed_result_gives_a_page_or_is_refused(result, tmp_path):
     @fuzz(400)
     @given(changed(result))
     def attack(tree):
-        try:
+        with may_be_refused(r'attack\.json|collage'):
             page_of(written(tmp_path, json.dumps(tree)))
-        except UserError as error:
-            assert 'attack.json' in str(error) or 'collage' in str(error)
 
     attack()
 
@@ -280,10 +291,8 @@ def test_changed_scores_of_a_study_give_a_page_or_are_refused(result, tmp_path):
     @given(changed(scores))
     def attack(tree):
         study = written(tmp_path, json.dumps(tree))
-        try:
+        with may_be_refused(r'attack\.json|realism of'):
             page_of(whole, lambda run: read_realism(study, ()))
-        except UserError:
-            pass
 
     attack()
 
@@ -300,15 +309,12 @@ def test_changed_boxes_are_read_or_refused(tmp_path):
         file.write_text(text[: len(text) // 2] if cut else text)
         prefix = dict(gt='val/gt')
         config = dict(type='MRImageDataset', data_root=str(root), data_prefix=prefix)
-        try:
+        with may_be_refused(r'boxes\.json'):
             data = DATASETS.build(dict(config, box_file='val/boxes.json', pipeline=[]))
-        except UserError as error:
-            assert 'boxes.json' in str(error)
-            return
-        for i in range(2):
-            box = data.get_data_info(i)['mask_bbox']
-            assert len(box) == 4
-            assert all(type(side) is int and side >= 0 for side in box)
+            for i in range(2):
+                box = data.get_data_info(i)['mask_bbox']
+                assert len(box) == 4
+                assert all(type(side) is int and side >= 0 for side in box)
 
     attack()
 
@@ -324,10 +330,8 @@ def test_a_changed_manifest_is_compared_or_refused(tmp_path):
     def attack(tree, cut):
         text = json.dumps(tree)
         manifest.path.write_text(text[: len(text) // 2] if cut else text)
-        try:
+        with may_be_refused(re.escape(str(tmp_path))):
             Manifest(tmp_path, 'maps', Path('a'), dict(size=16)).start({})
-        except UserError as error:
-            assert str(tmp_path) in str(error)
 
     attack()
 
