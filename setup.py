@@ -124,6 +124,7 @@ setup(
     install_requires=REQUIREMENTS,
     extras_require={
         'dev': [
+            'hypothesis',
             'mypy',
             'pytest',
             'pytest-cov',

@@ -1,11 +1,15 @@
 """Files: written whole or not at all, and which ones are images."""
 
+import json
 import os
 import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+from mmagic_mr.errors import UserError
 
 IMAGE_SUFFIXES = frozenset(
     ('.png', '.jpg', '.jpeg', '.bmp', '.tif', '.tiff', '.ppm', '.webp')
@@ -76,3 +80,22 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
     """Write a text file (UTF-8), whole or not at all."""
     with atomic_path(path) as unfinished:
         unfinished.write_text(text, encoding='utf-8')
+
+
+def read_json(path: str | os.PathLike[str], what: str) -> Any:
+    """What a JSON file holds, whoever wrote it.
+
+    Args:
+        path: of the file (UTF-8).
+        what: it should be, for the message.
+
+    Raises:
+        UserError: it is no JSON, is cut off or nested too deeply, or holds a text or a
+            number that could not be written again.
+    """
+    try:
+        value = json.loads(Path(path).read_text(encoding='utf-8'))
+        json.dumps(value, ensure_ascii=False).encode()
+    except (ValueError, RecursionError) as error:
+        raise UserError(f'{path} is no {what}') from error
+    return value

@@ -24,6 +24,8 @@ mr_default_hooks = dict(
         save_best=None,
         save_param_scheduler=False,
     ),
+    # A default hook, since configs with custom_hooks of their own need it as well
+    divergence=dict(type='DivergenceHook', interval=50),
 )
 mr_visualizer = dict(
     type='Visualizer',

@@ -6,11 +6,14 @@ errors: which folder is missing and which command makes it, which file is broken
 
 import json
 import os.path as osp
+from collections.abc import Callable
+from os import PathLike
 
 import mmcv
 from mmengine.dataset import BaseDataset
 from mmengine.fileio import get_file_backend
 
+from mmagic_mr.checks import Natural, checked, fits
 from mmagic_mr.data.prepare.files import first_few
 from mmagic_mr.errors import MissingFileError, UserError
 from mmagic_mr.host import DATASETS, BasicImageDataset, PairedImageDataset
@@ -78,10 +81,11 @@ class MRPairedImageDataset(_ClearErrors, PairedImageDataset):
 it with: python ...
     """
 
+    @checked
     def __init__(
         self,
-        data_root: str,
-        pipeline: list,
+        data_root: str | PathLike,
+        pipeline: list[dict | Callable],
         io_backend: str | None = None,
         test_mode: bool = False,
         test_dir: str = 'val',
@@ -90,7 +94,12 @@ it with: python ...
     ):
         self.prepare_hint = prepare_hint
         backend = None if io_backend is None else {'backend': io_backend}
-        self.file_backend = get_file_backend(str(data_root), backend_args=backend)
+        try:
+            self.file_backend = get_file_backend(str(data_root), backend_args=backend)
+        except KeyError as error:
+            raise UserError(
+                f'MRPairedImageDataset: io_backend {io_backend!r} is none of mmengine'
+            ) from error
         # Not PairedImageDataset's: it takes none of BaseDataset's further options
         BaseDataset.__init__(
             self,
@@ -129,16 +138,19 @@ class MRImageDataset(_ClearErrors, BasicImageDataset):
             names the file.
     """
 
+    @checked
     def __init__(
         self,
-        data_root: str,
-        data_prefix: dict,
+        data_root: str | PathLike,
+        data_prefix: dict[str, str],
         box_file: str | None = None,
         prepare_hint: str | None = None,
         **kwargs,
     ):
         self.prepare_hint = prepare_hint
         self.box_file = box_file
+        if not data_prefix:
+            raise UserError('MRImageDataset: data_prefix must name a folder, got {}')
         # BasicImageDataset writes into this argument's default
         kwargs.setdefault('filename_tmpl', {})
         super().__init__(data_root=data_root, data_prefix=data_prefix, **kwargs)
@@ -177,7 +189,15 @@ class MRImageDataset(_ClearErrors, BasicImageDataset):
         path = osp.join(self.data_root, self.box_file)
         if not self.file_backend.exists(path):
             raise MissingFileError(f'box file {path} is missing.{self._how_to_make()}')
-        boxes = json.loads(self.file_backend.get_text(path))
+        try:
+            boxes = json.loads(self.file_backend.get_text(path))
+        except (ValueError, RecursionError):
+            boxes = None
+        if not fits(boxes, dict[str, tuple[Natural, Natural, Natural, Natural]]):
+            raise UserError(
+                f'{path} does not map names to boxes of [top, left, height, width]'
+                f'.{self._how_to_make()}'
+            )
         missing = {data['key'] for data in data_list} - set(boxes)
         if missing:
             raise MissingFileError(

@@ -3,6 +3,7 @@
 import numpy as np
 from mmcv.transforms import BaseTransform
 
+from mmagic_mr.checks import Count, Level, Natural, checked
 from mmagic_mr.data.holes import draw_hole, hole_mask
 from mmagic_mr.errors import UserError
 from mmagic_mr.host import TRANSFORMS, FixedCrop
@@ -22,6 +23,15 @@ class StrictCrop(FixedCrop):
     Raises:
         UserError: the crop does not fit.
     """
+
+    @checked
+    def __init__(
+        self,
+        keys: list[str],
+        crop_size: tuple[Count, Count],
+        crop_pos: tuple[Natural, Natural] | None = None,
+    ):
+        super().__init__(keys, tuple(crop_size), crop_pos)
 
     def transform(self, results):
         height, width = results[self.keys[0]].shape[:2]
@@ -51,10 +61,11 @@ class RandomHole(BaseTransform):
         UserError: the box does not fit into the image, or the hole into the box.
     """
 
+    @checked
     def __init__(
         self,
-        box_size: int = 64,
-        sides: tuple[int, int] = (48, 64),
+        box_size: Count = 64,
+        sides: tuple[Count, Count] = (48, 64),
         img_key: str = 'gt',
     ):
         self.box_size = box_size
@@ -91,7 +102,8 @@ class FillHole(BaseTransform):
         UserError: the mask has no hole, or not the size of the image.
     """
 
-    def __init__(self, color: tuple[float, float, float] = (130, 108, 96)):
+    @checked
+    def __init__(self, color: tuple[Level, Level, Level] = (130, 108, 96)):
         self.color = np.asarray(color, dtype=np.float32)
 
     def transform(self, results):

@@ -1,12 +1,13 @@
 """Refusing what no formula can work with, in one sentence with the value."""
 
 from collections.abc import Collection, Sequence
-from math import inf, isfinite
-from numbers import Real
+from math import inf
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from mmagic_mr.checks import Count, fits
 from mmagic_mr.errors import UserError
 
 ORDERS = (1, 2)
@@ -22,14 +23,14 @@ def check_choice(name: str, value: object, valid: Collection[object]) -> None:
     Example:
         >>> check_choice('order', 2, ORDERS)
     """
-    if value not in valid:
+    if not any(type(value) is type(one) and value == one for one in valid):
         options = ', '.join(repr(option) for option in valid)
         raise UserError(f'{name} must be one of {options}, got {value!r}.')
 
 
 def check_number(
     name: str,
-    value: object,
+    value: Any,
     wanted: str,
     low: float,
     high: float = inf,
@@ -52,7 +53,7 @@ def check_number(
     Example:
         >>> check_number('alpha', 0.95, 'from 0 to 1', 0, 1)
     """
-    if not isinstance(value, Real) or not isfinite(value):
+    if not fits(value, float):
         raise UserError(f'{name} must be a finite number, got {value!r}.')
     number = float(value)
     if not (low <= number <= high if ends else low < number < high):
@@ -76,7 +77,7 @@ def check_beta(beta: object) -> None:
 
 def check_patch(patch: object) -> None:
     """Refuse a `patch` that is neither None nor an integer of at least 1."""
-    if patch is not None and (not isinstance(patch, int) or patch < 1):
+    if not fits(patch, Count | None):
         raise UserError(
             'patch must be the side of a square in pixels, 1 or more, or None for the '
             f'whole image, got {patch!r}.'

@@ -7,7 +7,7 @@ from mmengine.dist import master_only
 from mmengine.hooks import Hook
 from mmengine.runner import set_random_seed
 
-from mmagic_mr.errors import UserError
+from mmagic_mr.checks import Count, checked
 from mmagic_mr.hooks.rng import preserved_rng
 from mmagic_mr.host import HOOKS, eval_mode, loaders_of, unwrap
 from mmagic_mr.reports.collage import collage, save_picture
@@ -44,19 +44,16 @@ class CollageHook(Hook):
     # After the log of an iteration, before a checkpoint of it.
     priority = 'LOW'
 
+    @checked
     def __init__(
         self,
-        interval: int = 1000,
-        num_inputs: int = 4,
-        num_samples: int = 8,
+        interval: Count = 1000,
+        num_inputs: Count = 4,
+        num_samples: Count = 8,
         input_key: str | None = None,
         target_key: str | None = None,
         samples_below: bool = False,
     ) -> None:
-        counts = dict(interval=interval, num_inputs=num_inputs, num_samples=num_samples)
-        for name, value in counts.items():
-            if value < 1:
-                raise UserError(f'CollageHook: {name} must be at least 1, got {value}')
         self.interval = interval
         self.num_inputs, self.num_samples = num_inputs, num_samples
         self.input_key, self.target_key = input_key, target_key

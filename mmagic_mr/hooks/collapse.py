@@ -6,7 +6,7 @@ import numpy as np
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
 
-from mmagic_mr.errors import UserError
+from mmagic_mr.checks import Count, Natural, NotNegative, Ratio, checked
 from mmagic_mr.host import HOOKS
 
 ADVICE = (
@@ -50,22 +50,14 @@ class SampleCollapseHook(Hook):
 
     priority = 'BELOW_NORMAL'
 
+    @checked
     def __init__(
         self,
-        window: int = 500,
-        threshold: float = 0.1,
-        warmup: int | None = None,
-        floor: float = 0.01,
+        window: Count = 500,
+        threshold: Ratio = 0.1,
+        warmup: Natural | None = None,
+        floor: NotNegative = 0.01,
     ) -> None:
-        if window < 1:
-            raise UserError(
-                f'SampleCollapseHook: window must be at least 1 iteration, got {window}'
-            )
-        if not 0 < threshold < 1:
-            raise UserError(
-                'SampleCollapseHook: threshold must be a ratio between 0 and 1, got '
-                f'{threshold}'
-            )
         self.window, self.threshold, self.floor = window, threshold, floor
         self.warmup = window if warmup is None else warmup
         self._sample_vars, self._pred_vars, self._largest = [], [], 0.0

@@ -2,7 +2,7 @@
 
 from mmengine.hooks import Hook
 
-from mmagic_mr.errors import UserError
+from mmagic_mr.checks import Count, checked
 from mmagic_mr.hooks.pretraining import Pretraining, build_nll, load_predictor
 from mmagic_mr.hooks.rng import preserved_rng
 from mmagic_mr.host import HOOKS, unwrap
@@ -46,15 +46,16 @@ class PredictorPretrainHook(Hook):
 
     priority = 'NORMAL'
 
+    @checked
     def __init__(
         self,
-        max_iters: int,
-        val_interval: int,
-        patience: int = 5,
+        max_iters: Count,
+        val_interval: Count,
+        patience: Count = 5,
         checkpoint: str | None = None,
         nll: dict | None = None,
         optim_wrapper: dict | None = None,
-        log_interval: int = 50,
+        log_interval: Count = 50,
         predictor_only: bool = False,
     ):
         self.schedule = dict(
@@ -63,11 +64,6 @@ class PredictorPretrainHook(Hook):
             patience=patience,
             log_interval=log_interval,
         )
-        for name, value in self.schedule.items():
-            if value < 1:
-                raise UserError(
-                    f'PredictorPretrainHook: {name} must be at least 1, got {value}'
-                )
         self.checkpoint = checkpoint
         self.nll = nll or {}
         self.optim_wrapper = optim_wrapper or dict(

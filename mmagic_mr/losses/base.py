@@ -5,6 +5,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from mmagic_mr.checks import checked
 from mmagic_mr.errors import UserError
 from mmagic_mr.functional import masked_mean, scale_moments
 from mmagic_mr.functional.checks import check_number, check_samples
@@ -67,6 +68,7 @@ class SampleLoss(nn.Module):
     distribution: str | None = None
     every: int = 1
 
+    @checked
     def __init__(self, loss_weight: float = 1.0, value_scale: float = 1.0) -> None:
         super().__init__()
         check_number('value_scale', value_scale, 'positive', 0, ends=False)

@@ -2,6 +2,7 @@
 
 from torch import Tensor
 
+from mmagic_mr.checks import checked
 from mmagic_mr.functional import crps
 from mmagic_mr.functional.checks import check_alpha
 from mmagic_mr.losses.base import SampleLoss
@@ -42,6 +43,7 @@ class CRPSLoss(SampleLoss):
 
     min_samples = 2
 
+    @checked
     def __init__(
         self, alpha: float = 1.0, loss_weight: float = 1.0, value_scale: float = 1.0
     ) -> None:

@@ -4,6 +4,7 @@ from typing import Any
 
 from torch import Tensor
 
+from mmagic_mr.checks import checked
 from mmagic_mr.functional import energy_score, masked_mean, patch_mask
 from mmagic_mr.functional.checks import check_beta, check_patch
 from mmagic_mr.losses.base import SampleLoss
@@ -50,6 +51,7 @@ class EnergyScoreLoss(SampleLoss):
 
     min_samples = 2
 
+    @checked
     def __init__(
         self,
         patch: int | None = None,

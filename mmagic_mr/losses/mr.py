@@ -2,7 +2,8 @@
 
 from torch import Tensor
 
-from mmagic_mr.functional import distribution_of, least_samples, mr_loss
+from mmagic_mr.checks import checked
+from mmagic_mr.functional import Distribution, distribution_of, least_samples, mr_loss
 from mmagic_mr.functional.checks import check_min_noise
 from mmagic_mr.losses.base import SampleLoss
 
@@ -45,9 +46,10 @@ class MRLoss(SampleLoss):
 
     distribution: str
 
+    @checked
     def __init__(
         self,
-        distribution: str = 'gaussian',
+        distribution: str | Distribution = 'gaussian',
         order: int = 2,
         loss_weight: float = 1.0,
         estimator: str = 'paper',

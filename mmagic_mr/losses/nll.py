@@ -2,7 +2,8 @@
 
 from torch import Tensor, nn
 
-from mmagic_mr.functional import ORDERS, distribution_of, masked_mean, nll
+from mmagic_mr.checks import checked
+from mmagic_mr.functional import ORDERS, Distribution, distribution_of, masked_mean, nll
 from mmagic_mr.functional.checks import check_choice, check_min_noise
 from mmagic_mr.losses.base import check_weight
 
@@ -36,9 +37,10 @@ class MomentNLLLoss(nn.Module):
         2.0
     """
 
+    @checked
     def __init__(
         self,
-        distribution: str = 'gaussian',
+        distribution: str | Distribution = 'gaussian',
         order: int = 2,
         loss_weight: float = 1.0,
         min_noise: float = 0.0,

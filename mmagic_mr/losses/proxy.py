@@ -2,7 +2,9 @@
 
 from torch import Tensor
 
+from mmagic_mr.checks import checked
 from mmagic_mr.functional import (
+    Distribution,
     Moments,
     distribution_of,
     least_samples,
@@ -48,9 +50,10 @@ class ProxyMRLoss(SampleLoss):
     needs = ('moments',)
     distribution: str
 
+    @checked
     def __init__(
         self,
-        distribution: str = 'gaussian',
+        distribution: str | Distribution = 'gaussian',
         order: int = 2,
         loss_weight: float = 1.0,
         estimator: str = 'paper',

@@ -8,6 +8,7 @@ from typing import ClassVar
 from mmengine.dist import get_dist_info
 from torch import Tensor
 
+from mmagic_mr.checks import Natural, checked
 from mmagic_mr.errors import UserError
 from mmagic_mr.host import METRICS, BaseSampleWiseMetric, unwrap
 from mmagic_mr.metrics.record import Record
@@ -77,11 +78,12 @@ class SampleMetric(BaseSampleWiseMetric):
         if 'group' in vars(cls):
             cls.default_prefix = cls.group
 
+    @checked
     def __init__(
         self,
         target_key: str | None = None,
         mask_key: str | None = None,
-        seed: int = 0,
+        seed: Natural = 0,
         collect_device: str = 'cpu',
         prefix: str | None = None,
     ):

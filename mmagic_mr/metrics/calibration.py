@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from mmengine.logging import print_log
 
+from mmagic_mr.checks import Count, Positive, checked
 from mmagic_mr.errors import UserError
 from mmagic_mr.host import METRICS
 from mmagic_mr.metrics.base import SampleMetric, field, rgb, rgb_unit, variance_unit
@@ -56,10 +57,11 @@ class MomentCalibration(SampleMetric):
         'gain': 'K-average gain',
     }
 
+    @checked
     def __init__(
         self,
-        cells=(1, 4, 16),
-        tolerance: float = 0.1,
+        cells: tuple[Count, ...] = (1, 4, 16),
+        tolerance: Positive = 0.1,
         truth: str | None = None,
         truth_path_key: str = 'pair_path',
         **kwargs,

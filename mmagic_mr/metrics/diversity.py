@@ -5,6 +5,7 @@ import copy
 import numpy as np
 import torch
 
+from mmagic_mr.checks import checked
 from mmagic_mr.host import METRICS
 from mmagic_mr.metrics.base import SampleMetric, field, rgb_unit
 from mmagic_mr.metrics.functional.bootstrap import bootstrap_interval
@@ -40,7 +41,13 @@ class SampleDiversity(SampleMetric):
 
     group = 'diversity'
 
-    def __init__(self, protocols=('lee2019',), distance: dict | None = None, **kwargs):
+    @checked
+    def __init__(
+        self,
+        protocols: str | tuple[str, ...] = ('lee2019',),
+        distance: dict | None = None,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         names = [protocols] if isinstance(protocols, str) else list(protocols)
         self.protocols = {name: find_protocol(name) for name in names}

@@ -3,6 +3,7 @@
 import numpy as np
 import torch
 
+from mmagic_mr.checks import Count, checked
 from mmagic_mr.errors import UserError
 from mmagic_mr.host import METRICS
 from mmagic_mr.metrics.base import SampleMetric
@@ -33,11 +34,12 @@ class SampleFidelity(SampleMetric):
     }
     MEASURES = ('fid', 'kid', 'precision_recall', 'density_coverage')
 
+    @checked
     def __init__(
         self,
         extractor: dict | None = None,
-        measures=None,
-        samples_per_input: int = 1,
+        measures: tuple[str, ...] | None = None,
+        samples_per_input: Count = 1,
         **kwargs,
     ):
         super().__init__(**kwargs)

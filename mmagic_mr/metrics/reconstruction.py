@@ -3,6 +3,7 @@
 import numpy as np
 import torch
 
+from mmagic_mr.checks import checked
 from mmagic_mr.host import METRICS, ssim
 from mmagic_mr.metrics.base import SampleMetric, field, rgb_unit
 from mmagic_mr.metrics.functional.bootstrap import bootstrap_interval
@@ -33,6 +34,7 @@ class SampleReconstruction(SampleMetric):
         'LR-PSNR_mean': 'LR-PSNR (high)',
     }
 
+    @checked
     def __init__(
         self,
         distance: dict | None = dict(name='lpips'),  # noqa: B006

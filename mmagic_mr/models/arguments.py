@@ -1,29 +1,51 @@
 """What a config says of a model: checked by name, before anything is built."""
 
-import difflib
 import inspect
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from torch import nn
 
+from mmagic_mr.checks import NotNegative, argument_names, check_kind, fits, near, shown
 from mmagic_mr.errors import UserError
+from mmagic_mr.host import MODELS
 
 
-def check_counts(**counts: int | None) -> None:
-    """Refuse what is no whole number of 1 or more; None passes.
+def build(name: str, config: Mapping) -> nn.Module:
+    """A part of a model; what is wrong with its config is said under its name.
+
+    Raises:
+        UserError: There is no such type, or it has no such argument.
 
     Example:
-        >>> check_counts(num_samples=10, gen_batch_size=None)
-        >>> check_counts(gen_updates_per_disc=1.5)
+        >>> build('rec_loss', dict(type='L1Los'))
         Traceback (most recent call last):
-        mmagic_mr.errors.UserError: gen_updates_per_disc must be a whole number of 1 ...
+        mmagic_mr.errors.UserError: rec_loss: there is no type 'L1Los'; did you mean ...
     """
-    for name, value in counts.items():
-        whole = isinstance(value, int) and not isinstance(value, bool)
-        if value is not None and not (whole and value >= 1):
-            raise UserError(
-                f'{name} must be a whole number of at least 1, got {value!r}'
-            )
+    kind = config.get('type')
+    if not fits(kind, str | type):
+        raise UserError(f'{name} must be dict(type=..., ...), got {shown(config)}')
+    cls = MODELS.get(kind) if isinstance(kind, str) else kind
+    if not isinstance(cls, type):
+        known = {**MODELS.parent.module_dict, **MODELS.module_dict}
+        raise UserError(f'{name}: there is no type {kind!r}{near(kind, known)}')
+    names = argument_names(cls, cls.__init__)
+    if names is not None:
+        check_names(name, config, ['type', *names])
+    return MODELS.build(config)
+
+
+def check_names(name: str, config: Mapping, names: Collection[str]) -> None:
+    """Refuse a key that is not one of these, with the names near it."""
+    for key in config:
+        if key not in names:
+            raise UserError(f'{name} has no argument {key!r}{near(key, names)}')
+
+
+def check_weights(configs: Mapping) -> None:
+    """Refuse a ``loss_weight`` of a term of MMagic's that is none."""
+    for name, config in configs.items():
+        if isinstance(config, Mapping) and 'loss_weight' in config:
+            check_kind(f'{name}: loss_weight', config['loss_weight'], NotNegative)
 
 
 def constructor_arguments(cls: type) -> list[str]:
@@ -65,9 +87,8 @@ def check_host_arguments(cls: type, used: Iterable[str], given: Mapping) -> None
                 f'{cls.__name__} does not use {name}={value!r}: take it out '
                 '(a loss on the samples goes into sample_losses=dict(...))'
             )
-        near = difflib.get_close_matches(name, [*used, *own_arguments(cls)], n=3)
-        hint = f'; did you mean {" or ".join(near)}?' if near else ''
-        raise UserError(f'{cls.__name__} has no argument {name!r}{hint}')
+        known = [*used, *own_arguments(cls)]
+        raise UserError(f'{cls.__name__} has no argument {name!r}{near(name, known)}')
 
 
 def own_arguments(cls: type) -> list[str]:
@@ -95,11 +116,10 @@ def loss_configs(mr_loss: dict | None, sample_losses: dict | None) -> dict[str, 
     if mr_loss is not None:
         sample_losses = {'mr': mr_loss}
     for name, config in (sample_losses or {}).items():
-        if not (isinstance(config, dict) and 'type' in config):
-            raise UserError(
-                f'sample_losses: {name!r} must be dict(type=..., ...), got {config!r}'
-            )
-        if not name.isidentifier() or hasattr(nn.ModuleDict, name):
+        if not (isinstance(config, dict) and fits(config.get('type'), str | type)):
+            where = f'sample_losses: {name!r}' if mr_loss is None else 'mr_loss'
+            raise UserError(f'{where} must be dict(type=..., ...), got {config!r}')
+        if not str(name).isidentifier() or hasattr(nn.ModuleDict, name):
             raise UserError(
                 f'sample_losses: {name!r} cannot be the name of a loss; take one of '
                 'letters, such as "crps"'

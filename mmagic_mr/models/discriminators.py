@@ -3,6 +3,7 @@
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
+from mmagic_mr.checks import Count, checked
 from mmagic_mr.host import MODELS
 
 
@@ -30,7 +31,8 @@ class PooledVGG(BaseModule):
         torch.Size([2, 1])
     """
 
-    def __init__(self, in_channels: int = 3, mid_channels: int = 64):
+    @checked
+    def __init__(self, in_channels: Count = 3, mid_channels: Count = 64):
         super().__init__()
         layers, channels = [], in_channels
         for stage in range(4):

@@ -7,9 +7,9 @@ from typing import ClassVar, final
 import torch
 from torch import Tensor, nn
 
+from mmagic_mr.checks import Count, checked
 from mmagic_mr.functional import Moments
 from mmagic_mr.host import accumulation, unwrap
-from mmagic_mr.models import arguments
 from mmagic_mr.models.batch import Batch
 from mmagic_mr.models.reconstruction import MomentReconstruction
 
@@ -68,8 +68,8 @@ class MomentGAN(MomentReconstruction):
 
     # -- what it gets --------------------------------------------------------------
 
-    def __init__(self, *, gen_updates_per_disc: int = 1, **kwargs):
-        arguments.check_counts(gen_updates_per_disc=gen_updates_per_disc)
+    @checked
+    def __init__(self, *, gen_updates_per_disc: Count = 1, **kwargs):
         super().__init__(**kwargs)
         self.gen_updates_per_disc = gen_updates_per_disc
 

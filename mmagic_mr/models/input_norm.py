@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from mmagic_mr.checks import Color, checked
 from mmagic_mr.errors import UserError
 from mmagic_mr.host import normalization
 
@@ -26,14 +27,14 @@ class InputNorm(nn.Module):
             statistics of 0..255.
     """
 
-    def __init__(self, mean, std, preprocessor):
+    @checked
+    def __init__(self, mean: Color, std: Color, preprocessor):
         super().__init__()
-        mean_, std_ = (torch.tensor(v).view(-1, 1, 1) for v in (mean, std))
-        if not (mean_.isfinite().all() and std_.isfinite().all() and (std_ > 0).all()):
-            raise UserError(
-                f'input_norm: std must be positive and mean finite, got mean={mean}, '
-                f'std={std}'
-            )
+        mean_, std_ = (
+            torch.tensor(v, dtype=torch.float32).view(-1, 1, 1) for v in (mean, std)
+        )
+        if not (std_ > 0).all():
+            raise UserError(f'input_norm: std must be positive, got std={std}')
         if mean_.abs().max() > 1 or std_.max() > 1:
             raise UserError(
                 f'input_norm is for colors in [0, 1], got mean={mean}, std={std}: '

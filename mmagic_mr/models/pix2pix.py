@@ -6,9 +6,12 @@ from types import MappingProxyType
 import torch
 from torch import Tensor, nn
 
+from mmagic_mr.checks import Count, Natural, NotNegative, checked
 from mmagic_mr.data.image_inputs import PairInput
 from mmagic_mr.errors import UserError
 from mmagic_mr.host import MODELS, DataSample, Pix2Pix, eval_mode, target_domain, unwrap
+from mmagic_mr.models import arguments
+from mmagic_mr.models.arguments import build
 from mmagic_mr.models.batch import Batch
 from mmagic_mr.models.gan import MomentGAN
 from mmagic_mr.sampling import SharedForward
@@ -69,17 +72,32 @@ class MRPix2Pix(MomentGAN, Pix2Pix):
     image_input = PairInput()
     noise_presets = MappingProxyType({'pix2pix': innermost_decoder})
 
-    def __init__(self, *, gan_loss: dict | None = None, **kwargs):
-        unknown = set(kwargs.get('loss_config') or {}) - {'pixel_loss_weight'}
+    @checked
+    def __init__(
+        self,
+        *,
+        gan_loss: dict | None = None,
+        loss_config: dict[str, NotNegative] | None = None,
+        discriminator_steps: Count = 1,
+        disc_init_steps: Natural = 0,
+        **kwargs,
+    ):
+        unknown = set(loss_config or {}) - {'pixel_loss_weight'}
         if unknown:
             raise UserError(
                 f'loss_config: MRPix2Pix does not use {", ".join(sorted(unknown))}; it '
                 'has pixel_loss_weight'
             )
-        super().__init__(**kwargs)
+        arguments.check_weights(dict(gan_loss=gan_loss))
+        super().__init__(
+            loss_config=loss_config or {},
+            discriminator_steps=discriminator_steps,
+            disc_init_steps=disc_init_steps,
+            **kwargs,
+        )
         self.size_multiple = 2 ** kwargs['generator'].get('num_down', 0)
         defaults = dict(type='GANLoss', gan_type='vanilla')
-        self.gan_loss = MODELS.build({**defaults, **(gan_loss or {})})
+        self.gan_loss = build('gan_loss', {**defaults, **(gan_loss or {})})
         self.pixel_loss = MODELS.build(dict(type='L1Loss'))
         self.generators = DomainNetworks(self.generators)
         if self.discriminators is not None:

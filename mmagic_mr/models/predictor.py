@@ -6,9 +6,11 @@ import torch
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
+from mmagic_mr.checks import checked
 from mmagic_mr.errors import UserError
 from mmagic_mr.functional import Moments
 from mmagic_mr.host import MODELS
+from mmagic_mr.models.arguments import build
 
 
 @MODELS.register_module()
@@ -38,12 +40,13 @@ class MomentPredictor(BaseModule):
         Lee et al., ICLR 2019, eq. 7 and 8; thesis, appendix B.
     """
 
+    @checked
     def __init__(self, generator: dict, head: str | None = None):
         super().__init__()
         generator = deepcopy(generator)
         if 'use_dropout' in generator:
             generator['use_dropout'] = False
-        self.generator = MODELS.build(generator)
+        self.generator = build('generator', generator)
         output = self._output_convolution(head, generator.get('out_channels'))
         self.log_dispersion = deepcopy(output)
         self._reset_head(output)

@@ -11,10 +11,12 @@ from mmengine.dist import get_rank, get_world_size
 from mmengine.logging import print_log
 from torch import Tensor, nn
 
+from mmagic_mr.checks import Count, checked
 from mmagic_mr.errors import UserError
 from mmagic_mr.functional import Moments, masked_mean, variance_of
-from mmagic_mr.host import MODELS, DataSample, unwrap
+from mmagic_mr.host import DataSample, unwrap
 from mmagic_mr.models import arguments, evaluation
+from mmagic_mr.models.arguments import build
 from mmagic_mr.models.base import Host
 from mmagic_mr.models.batch import Batch
 from mmagic_mr.models.input_norm import InputNorm
@@ -56,13 +58,14 @@ class MomentReconstruction(Host):
         Lee, Ha and Kim, ICLR 2019, algorithms 1 to 8.
     """
 
+    @checked
     def __init__(
         self,
         *,
         noise: dict | str | None = None,
-        num_samples: int | None = None,
-        eval_num_samples: int | None = None,
-        gen_batch_size: int | None = None,
+        num_samples: Count | None = None,
+        eval_num_samples: Count | None = None,
+        gen_batch_size: Count | None = None,
         sample_losses: dict[str, dict] | None = None,
         mr_loss: dict | None = None,
         keep: tuple[str, ...] = (),
@@ -73,11 +76,6 @@ class MomentReconstruction(Host):
         whiten: dict | None = None,
         **host,
     ):
-        arguments.check_counts(
-            num_samples=num_samples,
-            eval_num_samples=eval_num_samples,
-            gen_batch_size=gen_batch_size,
-        )
         if whiten is not None:
             if input_norm is not None:
                 raise UserError('give input_norm or whiten (its old name), not both')
@@ -92,6 +90,7 @@ class MomentReconstruction(Host):
             )
         used = (*self.used_arguments, *self.reconstruction_terms)
         arguments.check_host_arguments(type(self), used, host)
+        arguments.check_weights(dict(host, rec_loss=rec_loss))
         self._replace_reconstruction(losses, tuple(keep), host)
         generator = deepcopy(host[self.generator_arg])
         super().__init__(**host)
@@ -104,16 +103,21 @@ class MomentReconstruction(Host):
         if noise is not None:
             for network in self.noisy_networks():
                 self.noise_sites = add_noise_sites(network, noise, self.noise_presets)
-        built = {name: MODELS.build(config) for name, config in losses.items()}
+        built = {name: build('sample_losses: ' + name, c) for name, c in losses.items()}
         for name, loss in built.items():
             arguments.check_sample_loss(name, loss, self.num_samples)
         self.sample_losses = nn.ModuleDict(built)
-        self.rec_loss = MODELS.build(rec_loss) if rec_loss else None
+        self.rec_loss = None if rec_loss is None else build('rec_loss', rec_loss)
         self.moment_distribution = arguments.moment_distribution(built)
         self.predictor = self._build_predictor(predictor, generator)
-        self.input_norm = input_norm and InputNorm(
-            **input_norm, preprocessor=self.data_preprocessor
-        )
+        self.input_norm = None
+        if input_norm is not None:
+            arguments.check_names('input_norm', input_norm, ('mean', 'std'))
+            if len(input_norm) < 2:
+                raise UserError(f'input_norm must have mean and std, got {input_norm}')
+            self.input_norm = InputNorm(
+                **input_norm, preprocessor=self.data_preprocessor
+            )
         self._predictor_checked = False
         self._runner_iter, self._iter = None, -1
 
@@ -150,7 +154,7 @@ class MomentReconstruction(Host):
                 )
             return None
         defaults = dict(type='MomentPredictor', generator=generator)
-        return MODELS.build({**defaults, **(config or {})})
+        return build('predictor', {**defaults, **(config or {})})
 
     def init_weights(self) -> None:
         super().init_weights()

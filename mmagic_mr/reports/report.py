@@ -1,12 +1,12 @@
 """A report of several runs in a folder: HTML, Markdown and the pictures."""
 
-import json
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+from mmagic_mr.checks import check_kind, shown
 from mmagic_mr.errors import UserError
-from mmagic_mr.io import atomic_path, write_text
+from mmagic_mr.io import atomic_path, read_json, write_text
 from mmagic_mr.reports.page import html_page
 from mmagic_mr.reports.results import collage_files, read_run
 from mmagic_mr.reports.table import markdown
@@ -79,11 +79,16 @@ def read_realism(study: Path | None, values: Sequence[str]) -> dict[str, dict] |
     """
     found = {}
     if study:
+        what = 'result of tools/study.py score'
+        scores = read_json(study, what)
         try:
-            methods = json.loads(study.read_text(encoding='utf-8'))['methods']
-            found = {name: scores['realism'] for name, scores in methods.items()}
-        except (json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
-            raise UserError(f'{study} is no result of tools/study.py score') from error
+            found = {name: s['realism'] for name, s in scores['methods'].items()}
+            for name, realism in found.items():
+                bounds = dict(low=realism.get('low'), high=realism.get('high'))
+                check_kind(f'realism of {name}', realism['mean'], float)
+                check_kind(f'interval of {name}', bounds, dict[str, float | None])
+        except (KeyError, TypeError, AttributeError, UserError) as error:
+            raise UserError(f'{study} is no {what}: {shown(error)}') from error
     for text in values:
         name, _, value = text.rpartition('=')
         try:

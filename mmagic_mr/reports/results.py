@@ -9,16 +9,35 @@ import platform
 from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
+from typing import get_type_hints
 
 from PIL import Image, UnidentifiedImageError
 
 from mmagic_mr import __version__
+from mmagic_mr.checks import check_kind, shown
 from mmagic_mr.errors import MissingFileError, UserError
-from mmagic_mr.io import is_image, write_text
+from mmagic_mr.io import is_image, read_json, write_text
 from mmagic_mr.metrics.record import Record
 
 SCHEMA = 2
-REQUIRED = ('method', 'collages', 'checkpoint', 'config', 'dataset', 'versions')
+FIELDS = dict(
+    method=str,
+    records=list[dict],
+    num_samples=int | None,
+    seed=int | None,
+    collages=list[str],
+    checkpoint=dict[str, str] | None,
+    config=dict[str, str],
+    dataset=dict,
+    versions=dict[str, str],
+)
+EXTRA = dict(
+    ceiling=float | None,
+    floor=float | None,
+    exact=float | None,
+    verdict=str,
+    ranks=list[float] | None,
+)
 PACKAGES = (
     'torch',
     'torchvision',
@@ -111,22 +130,25 @@ def read_run(path: str | os.PathLike) -> dict:
     """
     if not Path(path).is_file():
         raise MissingFileError(f'no result {path}')
-    try:
-        run = json.loads(Path(path).read_text(encoding='utf-8'))
-        schema = run['schema']
-    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
-        raise UserError(f'{path} is no result of tools/test.py') from error
+    run = read_json(path, 'result of tools/test.py')
+    if not isinstance(run, dict) or 'schema' not in run:
+        raise UserError(f'{path} is no result of tools/test.py')
+    schema = run['schema']
     if schema != SCHEMA:
         raise UserError(
-            f'{path} has schema {schema}, this version reads {SCHEMA}: '
+            f'{path} has schema {shown(schema)}, this version reads {SCHEMA}: '
             'run tools/test.py again'
         )
     try:
+        _check_fields('it', run, FIELDS)
+        _check_fields('its config', run['config'], dict(name=str, text=str))
+        _check_fields('its data set', {'root': '', **run['dataset']}, dict(root=str))
+        if run['checkpoint'] is not None:
+            kinds = dict(file=str, sha256=str)
+            _check_fields('its checkpoint', run['checkpoint'], kinds)
         for record in run['records']:
             _check_record(record)
-        for key in REQUIRED:
-            run[key]
-    except (KeyError, TypeError, AttributeError) as error:
+    except UserError as error:
         raise UserError(
             f'{path} is no whole result of tools/test.py: {error}'
         ) from error
@@ -149,7 +171,10 @@ def collage_files(run: dict, folder: str | os.PathLike) -> list[Path]:
     found = []
     for name in run['collages']:
         path = Path(folder, name)
-        inside = path.resolve().is_relative_to(Path(folder).resolve())
+        try:
+            inside = path.resolve().is_relative_to(Path(folder).resolve())
+        except (ValueError, OSError):  # a name that no file can have
+            inside = False
         if not inside or not is_image(path):
             raise UserError(
                 f'collage {name!r} of {run["method"]!r} is no image in the folder of '
@@ -169,19 +194,25 @@ def _check_image(path, name):
         raise UserError(f'collage {name!r} is no readable image: {error}') from error
 
 
+def _check_fields(owner, fields, kinds):
+    """Refuse fields that are missing, or not of their kind."""
+    for name, kind in kinds.items():
+        if name not in fields:
+            raise UserError(f'{owner} has no {name!r}')
+        check_kind(f'{name} of {owner}', fields[name], kind)
+
+
 def _check_record(fields):
-    """Raise TypeError unless these are a record's fields, with numbers for numbers."""
-    record = Record(**fields)
-    numbers = dict(value=record.value, low=record.low, high=record.high)
-    ranks = record.extra.get('ranks') or []
-    numbers.update((f'rank {i}', share) for i, share in enumerate(ranks))
-    for name in ('ceiling', 'floor', 'exact'):
-        numbers[name] = record.extra.get(name)
-    for name, value in numbers.items():
-        if value is not None and (
-            isinstance(value, bool) or not isinstance(value, int | float)
-        ):
-            raise TypeError(f'{name} of {record.key!r} is {value!r}, not a number')
+    """Refuse what is no record, with numbers for numbers."""
+    kinds = {**get_type_hints(Record), 'value': float | None}
+    names = [field.name for field in dataclasses.fields(Record)]
+    for name in fields:
+        if name not in names:
+            raise UserError(f'a record has an unknown {name!r}')
+    owner = shown(fields.get('key'))
+    _check_fields(owner, fields, kinds)
+    extra = fields['extra']
+    _check_fields(owner, extra, {n: kind for n, kind in EXTRA.items() if n in extra})
 
 
 def _jsonable(value):

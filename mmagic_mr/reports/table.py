@@ -135,7 +135,7 @@ def _realism_cell(score):
         return Cell()
     note = ''
     if score.get('low') is not None:
-        note = f'[{number(score["low"], 2)}, {number(score["high"], 2)}]'
+        note = f'[{number(score["low"], 2)}, {number(score.get("high"), 2)}]'
     return Cell(score['mean'], number(score['mean'], 2), note)
 
 

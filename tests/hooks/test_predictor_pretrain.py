@@ -298,5 +298,5 @@ def test_no_validation_data(data_root, tmp_path):
 @pytest.mark.parametrize('name', ['max_iters', 'val_interval', 'patience'])
 def test_bad_sizes(name):
     sizes = dict(max_iters=1, val_interval=1, patience=1) | {name: 0}
-    with pytest.raises(UserError, match=f'{name} must be at least 1, got 0'):
+    with pytest.raises(UserError, match=f'{name} must be .* at least 1, got 0'):
         PredictorPretrainHook(**sizes)

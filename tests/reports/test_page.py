@@ -143,8 +143,12 @@ def test_foreign_files_are_refused(tmp_path, text):
 @pytest.mark.parametrize(
     ('where', 'value', 'words'),
     [
-        ('value', '0.4', r"value of 'lee2019/LPIPS' is '0\.4', not a number"),
-        ('extra', {'ranks': ['<b>']}, r"rank 0 of .* is '<b>', not a number"),
+        (
+            'value',
+            '0.4',
+            r"value of 'lee2019/LPIPS' must be a finite number or None, got '0\.4'",
+        ),
+        ('extra', {'ranks': ['<b>']}, r"ranks of .* must be a list, .* got \['<b>'\]"),
         ('surprise', 1, 'surprise'),
     ],
 )

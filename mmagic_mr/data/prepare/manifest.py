@@ -69,7 +69,7 @@ class Manifest:
         try:
             old = json.loads(path.read_text())
             old = {key: old[key] for key in ('command', 'settings')}
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             raise UserError(f'{path} is not a manifest of this tool') from None
         new = {key: self.data[key] for key in old}
         if old != new:

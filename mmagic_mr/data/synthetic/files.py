@@ -1,10 +1,12 @@
 """Writing the demo's datasets."""
 
+import contextlib
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from mmagic_mr.io import write_text
+from mmagic_mr.errors import UserError
+from mmagic_mr.io import read_json, write_text
 
 FIRST_VAL = 10**6  # number of the first validation scene
 
@@ -52,8 +54,9 @@ def write_set(
     root = Path(root)
     manifest = root / 'scenes.json'
     wanted = dict(train=num_train, val=num_val, size=size, seed=seed, version=version)
-    if manifest.is_file() and json.loads(manifest.read_text()) == wanted:
-        return root
+    with contextlib.suppress(UserError):  # a broken note: the set is made anew
+        if manifest.is_file() and read_json(manifest, 'note of a set') == wanted:
+            return root
     manifest.unlink(missing_ok=True)
     for split, first, count in ('train', 0, num_train), ('val', FIRST_VAL, num_val):
         for kind in kinds:

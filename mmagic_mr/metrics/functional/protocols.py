@@ -71,7 +71,7 @@ def find_protocol(name: str) -> Protocol:
         UserError: there is none; lists those that there are.
     """
     if name not in PROTOCOLS:
-        raise UserError(f'protocol={name!r}; there are {", ".join(PROTOCOLS)}')
+        raise UserError(f'protocols: no {name!r}; there are {", ".join(PROTOCOLS)}')
     return PROTOCOLS[name]
 
 

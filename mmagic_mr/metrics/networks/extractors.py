@@ -6,6 +6,7 @@ in the same way.
 """
 
 import hashlib
+from os import PathLike
 from pathlib import Path
 
 import torch
@@ -18,6 +19,7 @@ from torch_fidelity.registry import (
 )
 from torchvision.models import alexnet
 
+from mmagic_mr.checks import Count, checked
 from mmagic_mr.errors import MissingFileError, UserError
 from mmagic_mr.metrics.networks.backbone import TRUNKS, load_backbone
 
@@ -61,14 +63,15 @@ class Extractor(nn.Module):
         (torch.Size([2, 64]), 'random-convolutions-stand-in')
     """
 
+    @checked
     def __init__(
         self,
         kind: str = 'alex',
-        path: str | None = None,
-        size: int | None = None,
+        path: str | PathLike | None = None,
+        size: Count | None = None,
         input: str | None = None,
         name: str | None = None,
-        chunk: int = 32,
+        chunk: Count = 32,
     ):
         super().__init__()
         if kind not in FEATURE_EXTRACTORS_REGISTRY:

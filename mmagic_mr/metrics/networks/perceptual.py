@@ -6,10 +6,12 @@ Images are RGB in [0, 1], (N,3,H,W), throughout.
 import contextlib
 import math
 import warnings
+from os import PathLike
 
 import torch
 from torch import Tensor, nn
 
+from mmagic_mr.checks import Count, checked
 from mmagic_mr.errors import UserError
 from mmagic_mr.metrics.networks.backbone import TRUNKS, load_backbone
 
@@ -90,12 +92,13 @@ class PerceptualDistance(nn.Module):
 
     range = 'RGB in [-1, 1]'
 
+    @checked
     def __init__(
         self,
         net: str = 'alex',
         version: str = '0.1',
-        backbone: str | None = None,
-        chunk: int = 32,
+        backbone: str | PathLike | None = None,
+        chunk: Count = 32,
     ):
         super().__init__()
         if net not in TRUNKS:
