@@ -5,7 +5,6 @@ from collections.abc import Iterable, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-import torch
 from torch import nn
 
 from mmagic_mr.checkpoints.files import check_fits, plain_names, read, state_dict_of
