@@ -1,12 +1,13 @@
 """A report of several runs in a folder: HTML, Markdown and the pictures."""
 
-import json
+import math
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 from mmagic_mr.errors import UserError
 from mmagic_mr.io import atomic_path, write_text
+from mmagic_mr.reports.check import check, check_realism, read_json
 from mmagic_mr.reports.page import html_page
 from mmagic_mr.reports.results import collage_files, read_run
 from mmagic_mr.reports.table import markdown
@@ -79,15 +80,23 @@ def read_realism(study: Path | None, values: Sequence[str]) -> dict[str, dict] |
     """
     found = {}
     if study:
+        what = 'result of tools/study.py score'
+        scores = read_json(study, what)
         try:
-            methods = json.loads(study.read_text(encoding='utf-8'))['methods']
-            found = {name: scores['realism'] for name, scores in methods.items()}
-        except (json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
-            raise UserError(f'{study} is no result of tools/study.py score') from error
+            check(scores, dict(methods={}), 'study')
+            for name, score in scores['methods'].items():
+                check(score, dict(realism={}), name)
+                check_realism(score['realism'])
+                found[name] = score['realism']
+        except (TypeError, RecursionError) as error:
+            raise UserError(f'{study} is no {what}: {error}') from error
     for text in values:
         name, _, value = text.rpartition('=')
         try:
-            found[name] = dict(mean=float(value))
+            mean = float(value)
         except ValueError:
-            raise UserError(f'--realism {text}: NAME=NUMBER is needed') from None
+            mean = math.nan
+        if not name or not math.isfinite(mean):
+            raise UserError(f'--realism {text}: NAME=NUMBER is needed')
+        found[name] = dict(mean=mean)
     return found or None

@@ -10,15 +10,14 @@ from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 
-from PIL import Image, UnidentifiedImageError
-
 from mmagic_mr import __version__
+from mmagic_mr.data.pictures import open_picture
 from mmagic_mr.errors import MissingFileError, UserError
 from mmagic_mr.io import is_image, write_text
 from mmagic_mr.metrics.record import Record
+from mmagic_mr.reports.check import check_record, check_run, read_json
 
 SCHEMA = 2
-REQUIRED = ('method', 'collages', 'checkpoint', 'config', 'dataset', 'versions')
 PACKAGES = (
     'torch',
     'torchvision',
@@ -109,27 +108,23 @@ def read_run(path: str | os.PathLike) -> dict:
         MissingFileError: there is no such file.
         UserError: it is no such result, or of another schema.
     """
+    what = 'result of tools/test.py'
     if not Path(path).is_file():
         raise MissingFileError(f'no result {path}')
-    try:
-        run = json.loads(Path(path).read_text(encoding='utf-8'))
-        schema = run['schema']
-    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
-        raise UserError(f'{path} is no result of tools/test.py') from error
-    if schema != SCHEMA:
+    run = read_json(path, what)
+    if not isinstance(run, dict) or 'schema' not in run:
+        raise UserError(f'{path} is no {what}')
+    if run['schema'] != SCHEMA:
         raise UserError(
-            f'{path} has schema {schema}, this version reads {SCHEMA}: '
+            f'{path} has schema {run["schema"]!r:.40}, this version reads {SCHEMA}: '
             'run tools/test.py again'
         )
     try:
-        for record in run['records']:
-            _check_record(record)
-        for key in REQUIRED:
-            run[key]
-    except (KeyError, TypeError, AttributeError) as error:
-        raise UserError(
-            f'{path} is no whole result of tools/test.py: {error}'
-        ) from error
+        check_run(run)
+        run['records'] = [dataclasses.asdict(check_record(r)) for r in run['records']]
+    except (TypeError, RecursionError) as error:
+        raise UserError(f'{path} is no whole {what}: {error}') from error
+    run['method'] = ' '.join(run['method'].split())  # a name is one line
     return run
 
 
@@ -162,26 +157,12 @@ def collage_files(run: dict, folder: str | os.PathLike) -> list[Path]:
 
 
 def _check_image(path, name):
+    """All of it, since a picture that breaks off would stop the report later."""
     try:
-        with Image.open(path) as image:
-            image.verify()
-    except (UnidentifiedImageError, OSError, SyntaxError) as error:
-        raise UserError(f'collage {name!r} is no readable image: {error}') from error
-
-
-def _check_record(fields):
-    """Raise TypeError unless these are a record's fields, with numbers for numbers."""
-    record = Record(**fields)
-    numbers = dict(value=record.value, low=record.low, high=record.high)
-    ranks = record.extra.get('ranks') or []
-    numbers.update((f'rank {i}', share) for i, share in enumerate(ranks))
-    for name in ('ceiling', 'floor', 'exact'):
-        numbers[name] = record.extra.get(name)
-    for name, value in numbers.items():
-        if value is not None and (
-            isinstance(value, bool) or not isinstance(value, int | float)
-        ):
-            raise TypeError(f'{name} of {record.key!r} is {value!r}, not a number')
+        with open_picture(path) as image:
+            image.load()
+    except UserError as error:
+        raise UserError(f'collage {name!r}: {error}') from error
 
 
 def _jsonable(value):

@@ -220,7 +220,8 @@ def _child(tool, arguments, output, watch, prepare):
         file = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         for descriptor in 1, 2:
             os.dup2(file, descriptor)
-        sys.stdout, sys.stderr = (open(d, 'w', buffering=1) for d in (1, 2))
+        sys.stdout = open(1, 'w', buffering=1)  # noqa: SIM115
+        sys.stderr = open(2, 'w', buffering=1)  # noqa: SIM115
         sys.argv = [tool, *map(str, arguments)]
         if prepare is not None:
             prepare()
