@@ -80,7 +80,9 @@ def check(value: Any, kind: Any, name: str) -> None:
         for i, item in enumerate(value):
             check(item, kind[0], f'{name}.{i}')
     elif isinstance(kind, dict) and isinstance(value, dict):
-        for key in value.keys() | (kind.keys() - {TEXT}):
+        for key in dict.fromkeys([*kind, *value]):
+            if key == TEXT and key not in value:
+                continue
             if key not in value:
                 raise TypeError(f'{name} has no {key!r}')
             check(value[key], kind.get(key, kind.get(TEXT, ANYTHING)), f'{name}.{key}')
