@@ -129,7 +129,9 @@ def _judge(study, people, kills, trials):
         trials=trials,
         acknowledged=len(known),
         lost=sum(trial not in kept for trial in known) + trials - rows,
-        changed=sum(kept.get(trial, answer) != answer for trial, answer in sent.items()),
+        changed=sum(
+            kept.get(trial, answer) != answer for trial, answer in sent.items()
+        ),
         doubled=rows - len(kept) + sum(p.twice for p in people),
         strange=sum(trial not in sent for trial in kept),
     )

@@ -75,6 +75,12 @@ class End:
         lines = self.output.strip().splitlines()
         return lines[-1] if lines else ''
 
+    @property
+    def is_one_line(self) -> bool:
+        """It stopped with one line that says why, and no traceback."""
+        told = self.status == 1 and self.last_line.startswith('error: ')
+        return told and 'Traceback (most recent call last)' not in self.output
+
 
 def warm_up() -> None:
     """Imports all that a training needs, and makes forks of this process cheap."""
