@@ -59,7 +59,8 @@ class BuildWithMim(build_py):
         for part in MIM_PARTS:
             source = ROOT / part
             if source.is_dir():
-                ignore = shutil.ignore_patterns('__pycache__', '*.pyc')
+                # The attacks need the tests, which stay in the repository
+                ignore = shutil.ignore_patterns('__pycache__', '*.pyc', 'attacks.py')
                 shutil.copytree(source, target / part, ignore=ignore)
             else:
                 shutil.copy(source, target / part)
