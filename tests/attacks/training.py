@@ -197,27 +197,56 @@ def run_tool(
         plan: when it dies; None: it may end.
         prepare: called in the process first.
     """
-    notes = mmap.mmap(-1, 1000)  # shared with the process, and outlives it
-    output = folder.parent / f'{folder.name}.output'
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    begin = time.monotonic()
-    pid = os.fork()
-    if pid == 0:
-        _child(tool, arguments, output, _Watch(folder, plan, notes), prepare)
+    process = Process(tool, arguments, folder, plan, prepare)
     if plan and plan.kind == 'time':
-        timer = threading.Timer(plan.point, os.kill, (pid, signal.SIGKILL))
+        timer = threading.Timer(plan.point, os.kill, (process.pid, signal.SIGKILL))
         timer.start()
-    _, status = os.waitpid(pid, 0)
+    end = process.wait()
     if plan and plan.kind == 'time':
         timer.cancel()
-    noted = bytes(notes).strip(b'\0 ')
-    seen = json.loads(noted) if noted else dict(event='', events=0, reached=0)
-    return End(
-        status=os.waitstatus_to_exitcode(status),
-        output=output.read_text(errors='replace'),
-        seconds=time.monotonic() - begin,
-        **seen,
-    )
+    return end
+
+
+class Process:
+    """A tool in a forked process; arguments as of `run_tool`.
+
+    Args:
+        name: of the file, beside the folder, that what it prints goes to.
+    """
+
+    def __init__(self, tool, arguments, folder, plan=None, prepare=None, name=None):
+        self.notes = mmap.mmap(-1, 1000)  # shared with the process, and outlives it
+        self.output = folder.parent / f'{name or folder.name}.output'
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        self.begin = time.monotonic()
+        self.pid = os.fork()
+        if self.pid == 0:
+            watch = _Watch(folder, plan, self.notes)
+            _child(tool, arguments, self.output, watch, prepare)
+
+    def wait(self, seconds: float | None = None) -> End:
+        """How it ended; after so many seconds it is killed.
+
+        Raises:
+            TimeoutError: it was.
+        """
+        while (
+            os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is None
+        ):
+            if seconds is not None and time.monotonic() > self.begin + seconds:
+                os.kill(self.pid, signal.SIGKILL)
+                os.waitpid(self.pid, 0)
+                raise TimeoutError(self.output.read_text(errors='replace')[-2000:])
+            time.sleep(0.01)
+        _, status = os.waitpid(self.pid, 0)
+        noted = bytes(self.notes).strip(b'\0 ')
+        seen = json.loads(noted) if noted else dict(event='', events=0, reached=0)
+        return End(
+            status=os.waitstatus_to_exitcode(status),
+            output=self.output.read_text(errors='replace'),
+            seconds=time.monotonic() - self.begin,
+            **seen,
+        )
 
 
 def _child(tool, arguments, output, watch, prepare):
