@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Any, ClassVar
 
 import torch
+from mmengine.runner.checkpoint import get_state_dict
 from torch import Tensor, nn
 
 from mmagic_mr.host import DataSample, unwrap
@@ -96,6 +97,15 @@ class Host(ABC):
         """
         output.set_tensor_data({'input': to_host(self, x, output)})
         output.output = DataSample(pred_img=output.samples[0].cpu())
+
+    def state_dict(self, destination=None, prefix='', keep_vars=False):
+        """As PyTorch's, by names that do not say how many processes trained it.
+
+        With several, each network that is trained is within a wrapper, and PyTorch
+        names its parameters ``generator.module.*``. mmengine saves these names, looks
+        for ``generator.*`` when it loads, and goes on with parameters drawn anew.
+        """
+        return get_state_dict(self, destination, prefix, keep_vars)
 
     def __init_subclass__(cls, **kwargs) -> None:
         super().__init_subclass__(**kwargs)

@@ -70,7 +70,9 @@ def test_the_other_ends_and_resume_is_exact(config, tmp_path):
     assert training.differing(expected, found) == []
 
     # Another number of processes goes on, too, with other noise and another order
-    end = training.train(config, tmp_path / 'alone')
+    folder = tmp_path / 'alone'
+    arguments = [config, '--work-dir', folder, '--resume', folder / 'iter_3.pth']
+    end = training.run_tool('train.py', arguments, folder)
     assert end.status == 0, end.output
     assert 'missing keys' not in end.output
-    assert training.differing(expected, training.final_state(tmp_path / 'alone'))
+    assert training.differing(expected, training.final_state(folder))
