@@ -14,7 +14,7 @@ def tools(tmp_path_factory):
 @pytest.mark.parametrize(
     ('name', 'fractions'),
     [
-        ('train.py', (0.15, 0.6)),
+        ('train.py', (0.02, 0.15, 0.6)),
         ('test.py', (0.5,)),
         ('report.py', (0.5,)),
         ('study.py make', (0.5,)),
