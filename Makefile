@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: setup demo demo-sr demo-inpaint demo-short test doctest lint check-install check-mim clean
+.PHONY: setup demo demo-sr demo-inpaint demo-short test doctest lint attacks check-install check-mim clean
 
 setup: $(STAMP)
 
@@ -34,6 +34,10 @@ test: $(STAMP)
 
 doctest: $(STAMP)
 	$(BIN)/python -m pytest --doctest-modules mmagic_mr -q
+
+# Kills, full disks, a storm on the study: ten minutes, and a table of what held.
+attacks: $(STAMP)
+	$(BIN)/python -W ignore tools/attacks.py
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

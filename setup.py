@@ -66,7 +66,8 @@ class BuildWithMim(build_py):
         shutil.rmtree(target, ignore_errors=True)
         target.mkdir(parents=True)
         for part in MIM_PARTS:
-            ignore = shutil.ignore_patterns('__pycache__', '*.pyc')
+            # The attacks need the tests, which stay in the repository
+            ignore = shutil.ignore_patterns('__pycache__', '*.pyc', 'attacks.py')
             shutil.copytree(ROOT / part, target / part, ignore=ignore)
         (target / 'model-index.yml').write_text(model_index(), encoding='utf-8')
 

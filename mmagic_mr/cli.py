@@ -4,6 +4,7 @@ import argparse
 import contextlib
 import difflib
 import errno
+import logging
 import os
 import re
 import sys
@@ -152,6 +153,8 @@ def short_errors() -> Iterator[None]:
     full: exit status 1. Ctrl-C prints "stopped": status 130, as in a shell. All other
     errors are faults of the program, and keep their traceback.
     """
+    # On a full disk each line of the log would print a traceback of its own
+    logging.raiseExceptions = False
     try:
         yield
     except KeyboardInterrupt:

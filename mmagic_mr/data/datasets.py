@@ -12,6 +12,7 @@ from os import PathLike
 import mmcv
 from mmengine.dataset import BaseDataset
 from mmengine.fileio import get_file_backend
+from torch import Tensor
 
 from mmagic_mr.checks import Natural, checked, fits
 from mmagic_mr.data.prepare.files import first_few
@@ -33,12 +34,29 @@ class _ClearErrors:
                 f'dataset folder {folder} is missing.{self._how_to_make()}'
             )
 
+    def __getitems__(self, indices):
+        """The batch that a loader asks for; refused if it cannot be stacked."""
+        batch = [self[index] for index in indices]
+        first = _sizes(batch[0])
+        for index, data in zip(indices, batch, strict=True):
+            for kind, size in _sizes(data).items():
+                if first.get(kind, size) != size:
+                    raise UserError(
+                        f'one batch holds {_named(size, kind, self._paths(index))} and '
+                        f'{_named(first[kind], kind, self._paths(indices[0]))}: bring '
+                        'all images to one size, upright, or cut them in the pipeline'
+                    )
+        return batch
+
+    def _paths(self, idx):
+        info = self.get_data_info(idx)
+        return [str(value) for key, value in info.items() if key.endswith('_path')]
+
     def prepare_data(self, idx):
         try:
             return super().prepare_data(idx)
         except Exception as error:
-            info = self.get_data_info(idx)
-            paths = [value for key, value in info.items() if key.endswith('_path')]
+            paths = self._paths(idx)
             broken = [path for path in paths if not self._is_readable(path)]
             if broken:
                 raise UserError(
@@ -54,6 +72,23 @@ class _ClearErrors:
             return mmcv.imfrombytes(self.file_backend.get(path)) is not None
         except Exception:  # whatever the decoder or the file system says
             return False
+
+
+def _sizes(data):
+    """(H, W) of what is stacked as it is; a single input tensor may be padded."""
+    inputs = data.get('inputs')
+    found = dict(inputs) if isinstance(inputs, dict) else {}
+    sample = data.get('data_samples')
+    found.update(sample.all_items() if sample is not None else {})
+    return {
+        kind: tuple(value.shape[-2:])
+        for kind, value in found.items()
+        if isinstance(value, Tensor) and value.ndim >= 2
+    }
+
+
+def _named(size, kind, paths):
+    return f'{size[1]}x{size[0]} ({kind} of {", ".join(paths)})'
 
 
 @DATASETS.register_module()

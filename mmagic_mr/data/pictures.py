@@ -18,6 +18,7 @@ from mmagic_mr.io import atomic_path
 if TYPE_CHECKING:
     from PIL import Image
 
+MAX_PIXELS = 100_000_000  # 300 MB as RGB; a few bytes of a file may claim far more
 SIXTEEN_BITS = ('I;16', 'I;16L', 'I;16B', 'I;16N')
 
 
@@ -33,14 +34,26 @@ def open_picture(path: str | os.PathLike[str]) -> Iterator[Image.Image]:
 
     try:
         with Image.open(path) as image:
+            width, height = image.size
+            if width * height > MAX_PIXELS:
+                raise _too_large(path, f'{width}x{height}')
             yield image
     except UserError:
         raise
+    except Image.DecompressionBombError:
+        raise _too_large(path, 'far larger') from None
     except Exception as error:  # a broken file raises whatever its decoder likes
         reason = ' '.join(str(error).split())
         raise UserError(
             f'{path} is not a readable image ({reason}): extract or download it again'
         ) from None
+
+
+def _too_large(path, size):
+    return UserError(
+        f'{path} is {size}, and no picture here may have more than {MAX_PIXELS:,} '
+        'pixels: cut or reduce it first'
+    )
 
 
 def read_rgb(path: str | os.PathLike[str]) -> Image.Image:

@@ -1,5 +1,6 @@
 """A report of several runs in a folder: HTML, Markdown and the pictures."""
 
+import math
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,7 +9,7 @@ from mmagic_mr.checks import check_kind, shown
 from mmagic_mr.errors import UserError
 from mmagic_mr.io import atomic_path, read_json, write_text
 from mmagic_mr.reports.page import html_page
-from mmagic_mr.reports.results import collage_files, read_run
+from mmagic_mr.reports.results import check_interval, collage_files, read_run
 from mmagic_mr.reports.table import markdown
 
 
@@ -87,12 +88,16 @@ def read_realism(study: Path | None, values: Sequence[str]) -> dict[str, dict] |
                 bounds = dict(low=realism.get('low'), high=realism.get('high'))
                 check_kind(f'realism of {name}', realism['mean'], float)
                 check_kind(f'interval of {name}', bounds, dict[str, float | None])
+                check_interval(f'realism of {name}', **bounds)
         except (KeyError, TypeError, AttributeError, UserError) as error:
             raise UserError(f'{study} is no {what}: {shown(error)}') from error
     for text in values:
         name, _, value = text.rpartition('=')
         try:
-            found[name] = dict(mean=float(value))
+            mean = float(value)
         except ValueError:
-            raise UserError(f'--realism {text}: NAME=NUMBER is needed') from None
+            mean = math.nan
+        if not name or not math.isfinite(mean):
+            raise UserError(f'--realism {text}: NAME=NUMBER is needed')
+        found[name] = dict(mean=mean)
     return found or None

@@ -7,14 +7,14 @@ import math
 import os
 import platform
 from collections.abc import Sequence
+from dataclasses import MISSING
 from importlib import metadata
 from pathlib import Path
 from typing import get_type_hints
 
-from PIL import Image, UnidentifiedImageError
-
 from mmagic_mr import __version__
 from mmagic_mr.checks import check_kind, shown
+from mmagic_mr.data.pictures import open_picture
 from mmagic_mr.errors import MissingFileError, UserError
 from mmagic_mr.io import is_image, read_json, write_text
 from mmagic_mr.metrics.record import Record
@@ -146,12 +146,14 @@ def read_run(path: str | os.PathLike) -> dict:
         if run['checkpoint'] is not None:
             kinds = dict(file=str, sha256=str)
             _check_fields('its checkpoint', run['checkpoint'], kinds)
-        for record in run['records']:
-            _check_record(record)
+        if not run['method'].strip():
+            raise UserError('its method has no name')
+        run['records'] = [_check_record(record) for record in run['records']]
     except UserError as error:
         raise UserError(
             f'{path} is no whole result of tools/test.py: {error}'
         ) from error
+    run['method'] = ' '.join(run['method'].split())  # a name is one line
     return run
 
 
@@ -188,10 +190,10 @@ def collage_files(run: dict, folder: str | os.PathLike) -> list[Path]:
 
 def _check_image(path, name):
     try:
-        with Image.open(path) as image:
-            image.verify()
-    except (UnidentifiedImageError, OSError, SyntaxError) as error:
-        raise UserError(f'collage {name!r} is no readable image: {error}') from error
+        with open_picture(path) as image:
+            image.load()
+    except UserError as error:
+        raise UserError(f'collage {name!r}: {error}') from error
 
 
 def _check_fields(owner, fields, kinds):
@@ -202,17 +204,43 @@ def _check_fields(owner, fields, kinds):
         check_kind(f'{name} of {owner}', fields[name], kind)
 
 
-def _check_record(fields):
-    """Refuse what is no record, with numbers for numbers."""
-    kinds = {**get_type_hints(Record), 'value': float | None}
-    names = [field.name for field in dataclasses.fields(Record)]
+def _check_record(fields: dict) -> dict:
+    """All fields of a record, with the defaults of those that it leaves out.
+
+    Raises:
+        UserError: an unknown field, one that is missing, one of another kind.
+    """
+    defaults = {field.name: _default(field) for field in dataclasses.fields(Record)}
     for name in fields:
-        if name not in names:
+        if name not in defaults:
             raise UserError(f'a record has an unknown {name!r}')
+    known = {n: value for n, value in defaults.items() if value is not MISSING}
+    fields = known | fields
     owner = shown(fields.get('key'))
-    _check_fields(owner, fields, kinds)
+    _check_fields(owner, fields, {**get_type_hints(Record), 'value': float | None})
     extra = fields['extra']
     _check_fields(owner, extra, {n: kind for n, kind in EXTRA.items() if n in extra})
+    check_interval(owner, fields.get('low'), fields.get('high'))
+    ranks = extra.get('ranks')
+    if ranks and not (min(ranks) >= 0 and math.isclose(sum(ranks), 1, abs_tol=0.01)):
+        raise UserError(f'ranks of {owner} are no shares of a whole: {shown(ranks)}')
+    return fields
+
+
+def _default(field):
+    if field.default_factory is not MISSING:
+        return field.default_factory()
+    return field.default
+
+
+def check_interval(owner: str, low: float | None, high: float | None) -> None:
+    """Refuse one end of an interval without the other.
+
+    Raises:
+        UserError: there is one alone.
+    """
+    if (low is None) != (high is None):
+        raise UserError(f'{owner} has one end of an interval, low or high, alone')
 
 
 def _jsonable(value):

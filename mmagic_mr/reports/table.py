@@ -47,7 +47,8 @@ def make_table(runs: list[dict], realism: dict[str, dict] | None = None) -> Tabl
         realism: method to dict(mean, low, high) of the study; 'real' is 1 by design.
 
     Raises:
-        UserError: two runs have one name, or the realism is of no run.
+        UserError: two runs have one name, or one that of the real data; the realism is
+            of no run.
     """
     methods = [run['method'] for run in runs]
     repeated = sorted({m for m in methods if methods.count(m) > 1})
@@ -55,6 +56,11 @@ def make_table(runs: list[dict], realism: dict[str, dict] | None = None) -> Tabl
         raise UserError(
             f'{len(repeated)} methods have several runs: {repeated}; name '
             'them with NAME=FILE'
+        )
+    if REAL in methods:
+        raise UserError(
+            f'a run is named {REAL!r}, which is the row of the data themselves; name '
+            'it with NAME=FILE'
         )
     unknown = sorted(set(realism or {}) - set(methods) - {REAL})
     if unknown:

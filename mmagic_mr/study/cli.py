@@ -18,9 +18,13 @@ def main(argv: list[str] | None = None) -> None:
     with cli.short_errors():
         try:
             args.run(args)
-        except (OSError, sqlite3.Error) as error:
-            # A port in use, a folder that cannot be written, a broken database
-            raise UserError(str(error)) from error
+        except sqlite3.Error as error:
+            # A folder that cannot be written, a database that broke meanwhile
+            raise UserError(f'{args.study}: {error}') from error
+        except OSError as error:
+            if error.filename is not None or isinstance(error, UserError):
+                raise  # is told as for every tool
+            raise UserError(str(error)) from error  # a port in use, a full disk
 
 
 def _make(args) -> None:

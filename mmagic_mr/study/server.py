@@ -1,6 +1,7 @@
 """The study's web server: one page, four calls, and images without names."""
 
 import json
+import sqlite3
 import sys
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -86,7 +87,8 @@ class Handler(BaseHTTPRequestHandler):
         if not length.isdecimal():
             self.close_connection = True
             raise Refused(HTTPStatus.LENGTH_REQUIRED, 'a Content-Length is needed')
-        if int(length) > MAX_BODY:
+        # Python refuses to read a number of thousands of digits
+        if len(length) > len(str(MAX_BODY)) or int(length) > MAX_BODY:
             self.close_connection = True  # the body is left unread
             raise Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, 'the body is too long')
         content = self.rfile.read(int(length))
@@ -105,6 +107,13 @@ class Handler(BaseHTTPRequestHandler):
         except Refused as refusal:
             content, kind = _json({'error': str(refusal)})
             status = refusal.status
+        except (sqlite3.Error, OSError) as error:
+            # A full disk, above all. The page asks again, until there is room.
+            if isinstance(error, ConnectionError | TimeoutError):
+                raise
+            print(f'error: {error}', file=sys.stderr, flush=True)
+            content, kind = _json({'error': 'the study cannot store anything now'})
+            status = HTTPStatus.SERVICE_UNAVAILABLE
         self.send_response(status)
         for name, value in HEADERS.items():
             self.send_header(name, value)

@@ -7,7 +7,7 @@ from contextlib import closing, contextmanager
 from http import HTTPStatus
 from pathlib import Path
 
-from mmagic_mr.errors import MissingFileError
+from mmagic_mr.errors import MissingFileError, UserError
 
 SCHEMA = """
 CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL);
@@ -41,6 +41,14 @@ CREATE TABLE answers (
 """
 
 
+SETTINGS = {
+    **dict.fromkeys(('title', 'consent', 'made_at'), str),
+    **dict.fromkeys(('exposure', 'fixation'), (int, float)),
+    **dict.fromkeys(('display', 'per_method'), int),
+    **dict.fromkeys(('size', 'methods'), list),
+}
+
+
 class Refused(Exception):
     """A request that the study does not grant, with the HTTP status that says why."""
 
@@ -65,14 +73,45 @@ class Store:
             self.database, timeout=20, isolation_level=None, check_same_thread=False
         )
         self._db.row_factory = sqlite3.Row
-        self._db.execute('PRAGMA foreign_keys=ON')
-        self._db.execute('PRAGMA synchronous=FULL')  # each commit is on disk
         self._lock = threading.Lock()
-        with self.transaction() as db:
-            self.settings = {
-                row['name']: json.loads(row['value'])
-                for row in db.execute('SELECT name, value FROM settings')
-            }
+        try:
+            self.settings = self._open()
+        except BaseException:
+            self._db.close()
+            raise
+
+    def _open(self) -> dict:
+        """The settings, of a database that is whole and of this tool."""
+        try:
+            self._db.execute('PRAGMA foreign_keys=ON')
+            self._db.execute('PRAGMA synchronous=FULL')  # each commit is on disk
+            with self.transaction() as db:
+                (verdict,) = db.execute('PRAGMA quick_check(1)').fetchone()
+                if verdict != 'ok':
+                    raise sqlite3.DatabaseError(verdict)
+                # Refuses a database without these tables and columns
+                db.execute('SELECT token, agreed_at FROM participants LIMIT 0')
+                db.execute('SELECT file, source FROM images LIMIT 0')
+                db.execute('SELECT position, views, image FROM trials LIMIT 0')
+                db.execute('SELECT trial, answer, dropped FROM answers LIMIT 0')
+                rows = db.execute('SELECT name, value FROM settings').fetchall()
+            settings = {row['name']: json.loads(row['value']) for row in rows}
+        except sqlite3.OperationalError as error:
+            if not str(error).startswith('no such'):
+                raise  # locked, read-only, a full disk: nothing is wrong with the file
+            raise self._is_none(error) from error
+        except (sqlite3.DatabaseError, ValueError, TypeError) as error:
+            raise self._is_none(error) from error
+        for name, kind in SETTINGS.items():
+            if not isinstance(settings.get(name), kind):
+                raise self._is_none(f'no setting {name}')
+        return settings
+
+    def _is_none(self, reason) -> UserError:
+        return UserError(
+            f'{self.database} is no whole study of this tool '
+            f'({" ".join(str(reason).split())}); take a copy of it, or make a new one'
+        )
 
     @classmethod
     def create(cls, folder: Path, settings: dict) -> 'Store':
@@ -127,20 +166,26 @@ class Store:
         """The image of the participant's current trial; the view is counted."""
         with self.transaction() as db:
             trial = _current(db, _participant(db, token), trial_id)
-            db.execute('UPDATE trials SET views = views + 1 WHERE id = ?', (trial_id,))
             (name,) = db.execute(
                 'SELECT file FROM images WHERE id = ?', (trial['image'],)
             ).fetchone()
-        path = (self.images / name).resolve()
-        if path.parent != self.images.resolve():
-            raise Refused(HTTPStatus.FORBIDDEN, 'image outside the image folder')
-        return path.read_bytes()
+            path = (self.images / name).resolve()
+            if path.parent != self.images.resolve():
+                raise Refused(HTTPStatus.FORBIDDEN, 'image outside the image folder')
+            if not path.is_file():
+                raise Refused(HTTPStatus.GONE, 'this picture is lost')
+            content = path.read_bytes()
+            # What is not sent was not seen
+            db.execute('UPDATE trials SET views = views + 1 WHERE id = ?', (trial_id,))
+        return content
 
     def answer(self, token: str, trial_id: str, answer: dict) -> dict:
         """Store one answer for good; the reply tells the truth in practice only."""
         with self.transaction() as db:
             participant = _participant(db, token)
             trial = _current(db, participant, trial_id)
+            if not trial['views']:
+                raise Refused(HTTPStatus.CONFLICT, 'the picture has not been shown yet')
             db.execute(
                 'INSERT INTO answers '
                 '(trial, answer, rt_ms, shown_ms, frame_ms, frames, dropped) VALUES '

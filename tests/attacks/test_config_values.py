@@ -46,12 +46,12 @@ REGISTRIES = dict(
 
 
 def ours():
-    """Kind and class of all that is registered, the hosts apart."""
+    """Kind and class of all with a constructor of ours, the hosts apart."""
     for kind, registry in REGISTRIES.items():
         for name, cls in registry.module_dict.items():
-            if cls.__module__.startswith('mmagic_mr.') and not hasattr(
-                cls, 'mmagic_class'
-            ):
+            constructor = inspect.unwrap(cls.__init__)
+            own = constructor.__module__.startswith('mmagic_mr.')
+            if own and not hasattr(cls, 'mmagic_class'):
                 yield pytest.param(kind, cls, id=name)
 
 

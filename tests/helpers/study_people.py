@@ -104,6 +104,8 @@ class Client:
         return state
 
     def answer(self, trial, answer):
+        """As the page does: the picture first, or no answer is taken."""
+        self.get(f'/image/{trial}')
         return self.post(f'/answer/{trial}', dict(answer=answer, **TIMING))
 
     def take(self, decide, limit=None):

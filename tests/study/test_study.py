@@ -201,7 +201,10 @@ def test_a_full_disk_leaves_nothing_of_a_study(tmp_path, folders, monkeypatch):
 @pytest.mark.parametrize(
     ('words', 'message'),
     [
-        (['score', 'broken'], 'error: file is not a database'),
+        (
+            ['score', 'broken'],
+            'is no whole study of this tool (file is not a database)',
+        ),
         (['serve', 'broken', '--port', '80000'], '80000 is not from 0 to 65535'),
     ],
 )

@@ -16,6 +16,8 @@ from mmagic_mr.errors import UserError
 from mmagic_mr.io import is_image
 
 SPLITS = ('train', 'val')
+# Pictures hardly shrink in an archive: what unpacks to far more than its size is a trap
+MAX_RATIO, ALLOWANCE = 4, 16 * 2**20
 MAX_BYTES = 32 * 2**20  # of a picture; those of the archive have a tenth of one MiB
 
 
@@ -59,9 +61,16 @@ def _find_folder(src):
 
 
 def _unpack(archive, folder):
+    room, unpacked = MAX_RATIO * archive.stat().st_size + ALLOWANCE, 0
     try:
         with tarfile.open(archive) as tar:
             for member in tar:
+                unpacked += member.size
+                if unpacked > room:  # before it is read, or passed over
+                    raise UserError(
+                        f'{archive} unpacks to more than {MAX_RATIO} times its own '
+                        'size, which pictures do not: download the archive again'
+                    )
                 name = PurePosixPath(member.name)
                 # Only the last two parts are used: no path out of the folder
                 path = folder / name.parent.name / name.name
