@@ -50,7 +50,7 @@ def ours():
     for kind, registry in REGISTRIES.items():
         for name, cls in registry.module_dict.items():
             constructor = inspect.unwrap(cls.__init__)
-            own = constructor.__module__.startswith('mmagic_mr.')
+            own = getattr(constructor, '__module__', '').startswith('mmagic_mr.')
             if own and not hasattr(cls, 'mmagic_class'):
                 yield pytest.param(kind, cls, id=name)
 
