@@ -218,7 +218,8 @@ class Demo:
             have reached and this one did not.
         """
         start = time.time()
-        self.task.write_data(self.data)
+        few = dict(num_train=64) if self.short else {}
+        self.task.write_data(self.data, **few)
         report(f'data: {self.data}; work folders: {self.out}')
         self.train(report)
         table, count = self.evaluate()

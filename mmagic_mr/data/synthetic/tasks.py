@@ -32,7 +32,7 @@ class Task:
 
     Attributes:
         methods: name in the table -> name of the config.
-        write_data: writes the data set into a folder.
+        write_data: writes the data set into a folder; takes the options of `write_set`.
         path_key: which of a data set's paths ``answer`` takes.
         answer: path of a validation file -> Answer, in MMagic's BGR and 0..255.
         expected: what a full run must reach: (least, most) by method and column.
@@ -43,7 +43,7 @@ class Task:
     """
 
     methods: dict[str, str]
-    write_data: Callable[[str | Path], Path]
+    write_data: Callable[..., Path]
     path_key: str
     answer: Callable[[str | Path], Answer]
     expected: dict[str, dict]
