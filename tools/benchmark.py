@@ -5,6 +5,10 @@ python tools/benchmark.py configs/pix2pix_mr2_cityscapes.py
 Plain: every input is repeated K times, as a host would do it. Shared: what does not
 depend on the noise is computed once per input. Loss and gradients are the same. The two
 run in turn, so that whatever else the machine does hits both.
+
+python tools/benchmark.py configs/pix2pix_mr2_cityscapes.py --guard --size 64
+
+Whole training iterations with and without the DivergenceHook, in turn.
 """
 
 import statistics
@@ -21,6 +25,9 @@ def parse_args():
     parser.add_argument('--inputs', type=int, default=2, metavar='N')
     parser.add_argument('--size', type=int, default=256, help='side of the images')
     parser.add_argument('--repeats', type=int, default=5)
+    parser.add_argument(
+        '--guard', action='store_true', help='what the DivergenceHook costs, instead'
+    )
     parser.add_argument('--device', help='cpu, cuda (default: a GPU if any)')
     return parser.parse_args()
 
@@ -76,6 +83,60 @@ def seconds(functions, repeats, device):
     return {name: statistics.median(values) for name, values in times.items()}
 
 
+def training_data(model, count, size):
+    """A batch as a data loader gives it, of noise."""
+    import torch
+    from mmagic.structures import DataSample
+
+    keys = model.input_field, model.target_field
+    inputs = [
+        {key: torch.randint(256, (3, size, size)).float() for key in keys}
+        for _ in range(count)
+    ]
+    return dict(inputs=inputs, data_samples=[DataSample() for _ in range(count)])
+
+
+def guard_cost(model, data, repeats):
+    """Seconds of an iteration without and with the hook, block by block, in turn."""
+    import copy
+    from types import SimpleNamespace
+
+    from mmengine.optim import OptimWrapperDict, build_optim_wrapper
+    from tqdm import tqdm
+
+    from mmagic_mr.hooks.divergence import DivergenceHook
+
+    config = dict(type='OptimWrapper', optimizer=dict(type='Adam', lr=1e-4))
+    names = model.generator_name, model.discriminator_name
+    wrappers = OptimWrapperDict(
+        **{n: build_optim_wrapper(getattr(model, n), config) for n in names}
+    )
+    guard = DivergenceHook()
+    run = SimpleNamespace(
+        model=model, optim_wrapper=wrappers, hooks=[], max_iters=None, iter=0
+    )
+
+    def block(hooks):
+        start = time.perf_counter()
+        for run.iter in range(guard.interval):  # the guard looks once in so many
+            logs = model.train_step(copy.deepcopy(data), wrappers)
+            for hook in hooks:
+                hook.after_train_iter(run, 0, None, logs)
+        return (time.perf_counter() - start) / guard.interval
+
+    block([guard])
+    return [(block([]), block([guard])) for _ in tqdm(range(repeats), unit='turn')]
+
+
+def print_guard_cost(pairs):
+    plain, guarded = (statistics.median(times) for times in zip(*pairs, strict=True))
+    ratio = statistics.median(b / a for a, b in pairs)
+    print('\n| training iteration | median time [ms] | ratio, median of the pairs |')
+    print('|---|---|---|')
+    print(f'| without guard | {1000 * plain:.1f} | |')
+    print(f'| with DivergenceHook | {1000 * guarded:.1f} | {ratio:.4f} |')
+
+
 def main():
     args = parse_args()
     cfg = cli.read_config(args, CONFIGS)
@@ -93,6 +154,12 @@ def main():
     init_default_scope('mmagic')
     name = args.device or ('cuda' if torch.cuda.is_available() else 'cpu')
     device = torch.device(name)
+    if args.guard:
+        cfg.model.generator.num_down = min(8, args.size.bit_length() - 1)
+        model = MODELS.build(cfg.model).to(device)
+        data = training_data(model, args.inputs, args.size)
+        print_guard_cost(guard_cost(model, data, args.repeats))
+        return
     model = MODELS.build(cfg.model).to(device)
     model.discriminators.requires_grad_(False)
     k = model.num_samples

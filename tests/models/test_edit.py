@@ -6,6 +6,7 @@ import pytest
 import torch
 from helpers import hosts
 from mmagic.registry import MODELS
+from mmengine import MessageHub
 from mmengine.model import MMDistributedDataParallel
 
 CRPS = dict(type='CRPSLoss')
@@ -48,6 +49,13 @@ def test_a_scoring_rule_alone_opens_the_spread_of_what_is_not_known():
     assert 0.25 < logs['sample_std'] < 0.5
 
 
+@pytest.fixture
+def _from_iteration_0():
+    """As a Runner that starts; none drives the training."""
+    MessageHub.get_current_instance().update_info('iter', 0)
+
+
+@pytest.mark.usefixtures('_from_iteration_0')
 def test_only_the_first_inputs_and_each_loss_in_its_turn():
     losses = dict(often=CRPS, seldom=dict(type='MRLoss', order=1))
     model = hosts.build(hosts.EDIT, sample_losses=losses, gen_batch_size=2)
@@ -64,6 +72,7 @@ def test_only_the_first_inputs_and_each_loss_in_its_turn():
     assert set(seen) == {(2, 3)}
 
 
+@pytest.mark.usefixtures('_from_iteration_0')
 def test_an_update_without_any_loss_is_an_error():
     model = hosts.build(hosts.EDIT, sample_losses=dict(seldom=CRPS))
     model.sample_losses['seldom'].every = 2
