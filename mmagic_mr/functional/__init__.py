@@ -15,15 +15,18 @@ from mmagic_mr.functional.distributions import (
 )
 from mmagic_mr.functional.moments import (
     Moments,
+    ViewMoments,
     sample_moments,
     scale_moments,
     variance_of,
+    view_moments,
 )
 from mmagic_mr.functional.mr import SAMPLE_VARIANCE_FLOOR, mr_loss
 from mmagic_mr.functional.nll import PREDICTED_VARIANCE_FLOOR, nll
 from mmagic_mr.functional.proxy import proxy_mr_loss
 from mmagic_mr.functional.reduction import masked_mean, patch_mask
 from mmagic_mr.functional.scores import crps, energy_score
+from mmagic_mr.functional.views import View, views_of
 
 __all__ = [
     'DISTRIBUTIONS',
@@ -33,6 +36,8 @@ __all__ = [
     'SAMPLE_VARIANCE_FLOOR',
     'Distribution',
     'Moments',
+    'View',
+    'ViewMoments',
     'crps',
     'distribution_of',
     'energy_score',
@@ -45,4 +50,6 @@ __all__ = [
     'sample_moments',
     'scale_moments',
     'variance_of',
+    'view_moments',
+    'views_of',
 ]

@@ -1,5 +1,6 @@
 """Center and dispersion of a distribution, and those of K samples."""
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import torch
@@ -31,6 +32,52 @@ class Moments(NamedTuple):
 
     center: Tensor
     dispersion: Tensor
+
+
+class ViewMoments(Moments):
+    """Moments of images, and those of their views.
+
+    Args:
+        center: Of the images.
+        dispersion: Of the images.
+        views: Moments by the name of the view.
+
+    Example:
+        >>> import torch
+        >>> one, cell = torch.ones(1, 3, 4, 4), torch.ones(1, 3, 1, 1)
+        >>> moments = ViewMoments(one, one, {'pool4': Moments(cell, cell)})
+        >>> view_moments(moments, 'pool4').center.shape
+        torch.Size([1, 3, 1, 1])
+    """
+
+    views: Mapping[str, Moments]
+
+    def __new__(
+        cls, center: Tensor, dispersion: Tensor, views: Mapping[str, Moments]
+    ) -> 'ViewMoments':
+        made = super().__new__(cls, center, dispersion)
+        made.views = views
+        return made
+
+
+def view_moments(moments: Moments, view: str) -> Moments:
+    """The moments of a view.
+
+    Raises:
+        UserError: If there are none of that view, or ``moments`` are none.
+    """
+    check_moments(moments)
+    if view == 'pixel':
+        return Moments(*moments)
+    views = getattr(moments, 'views', {})
+    if view not in views:
+        raise UserError(
+            f'there are no predicted moments of the view {view!r}, only of '
+            f'{", ".join(["pixel", *views])}: leave the view out, or take a predictor '
+            'with a head for it'
+        )
+    found: Moments = views[view]
+    return found
 
 
 def sample_moments(
@@ -120,7 +167,13 @@ def scale_moments(
     """
     power = distribution_of(distribution).power
     center, dispersion = check_moments(moments)
-    return Moments(factor * center, factor**power * dispersion)
+    scaled = Moments(factor * center, factor**power * dispersion)
+    if not isinstance(moments, ViewMoments):
+        return scaled
+    views = moments.views.items()
+    return ViewMoments(
+        *scaled, {v: scale_moments(m, factor, distribution) for v, m in views}
+    )
 
 
 def check_moments(moments: object) -> Moments:

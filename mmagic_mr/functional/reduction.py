@@ -42,20 +42,22 @@ def masked_mean(values: Tensor, mask: Tensor | None = None) -> Tensor:
     return (values * mask).sum() / torch.where(count > 0, count, 1)
 
 
-def patch_mask(mask: Tensor, patch: int | None) -> Tensor:
+def patch_mask(mask: Tensor, patch: int | None, stride: int = 1) -> Tensor:
     """The mask of patches: a patch counts where it lies wholly inside.
 
     Args:
         mask: 1 (or True) where an element counts. Of a fractional mask a patch has the
             least weight inside it.
-        patch: Side of the patches, at every position; None: one patch, the image,
-            which counts where anything in it does.
+        patch: Side of the patches; None: one patch, the image, which counts where
+            anything in it does.
+        stride: From one patch to the next; 1: a patch at every position.
 
     Returns:
         A mask for a map of one value per patch.
 
     Shape:
-        (N, 1, H, W) to (N, 1, H - patch + 1, W - patch + 1), or (N, 1, 1, 1).
+        (N, 1, H, W) to (N, 1, H - patch + 1, W - patch + 1), for a stride of 1, or
+        (N, 1, 1, 1).
 
     Example:
         >>> import torch
@@ -67,4 +69,4 @@ def patch_mask(mask: Tensor, patch: int | None) -> Tensor:
     mask = full_precision(mask)
     if patch is None:
         return (mask.amax((1, 2, 3), keepdim=True) > 0).to(mask.dtype)
-    return -F.max_pool2d(-mask, patch, stride=1)
+    return -F.max_pool2d(-mask, patch, stride=stride)

@@ -5,7 +5,7 @@ from torch import Tensor
 from mmagic_mr.checks import checked
 from mmagic_mr.functional import crps
 from mmagic_mr.functional.checks import check_alpha
-from mmagic_mr.losses.base import SampleLoss
+from mmagic_mr.losses.base import SampleLoss, Views, Weight
 
 
 class CRPSLoss(SampleLoss):
@@ -20,8 +20,7 @@ class CRPSLoss(SampleLoss):
     Args:
         alpha: From 0 to 1. 1 is fair: the preferred variance is that of the data for
             every K. With 0.95 it is 0.91, 0.95 and 0.98 of it for K = 2, 4 and 10.
-        loss_weight: Factor of the result, at least 0.
-        value_scale: Factor of the images before the loss, see `SampleLoss`.
+        loss_weight, value_scale, views: See `SampleLoss`.
 
     Shape:
         samples (N, K, C, H, W); target (N, C, H, W); mask (N, 1, H, W); the result is a
@@ -45,9 +44,13 @@ class CRPSLoss(SampleLoss):
 
     @checked
     def __init__(
-        self, alpha: float = 1.0, loss_weight: float = 1.0, value_scale: float = 1.0
+        self,
+        alpha: float = 1.0,
+        loss_weight: Weight = 1.0,
+        value_scale: float = 1.0,
+        views: Views = None,
     ) -> None:
-        super().__init__(loss_weight, value_scale)
+        super().__init__(loss_weight, value_scale, views)
         check_alpha(alpha)
         self.alpha = alpha
 

@@ -7,7 +7,7 @@ from torch import Tensor
 from mmagic_mr.checks import checked
 from mmagic_mr.functional import energy_score, masked_mean, patch_mask
 from mmagic_mr.functional.checks import check_beta, check_patch
-from mmagic_mr.losses.base import SampleLoss
+from mmagic_mr.losses.base import SampleLoss, Views, Weight
 
 
 class EnergyScoreLoss(SampleLoss):
@@ -26,8 +26,7 @@ class EnergyScoreLoss(SampleLoss):
         patch: Side of the patches in pixels, at every position and in each channel;
             1 (with beta=1) is the CRPS. None: the whole image, channels included.
         beta: Power of the norm, above 0 and below 2.
-        loss_weight: Factor of the result, at least 0.
-        value_scale: Factor of the images before the loss, see `SampleLoss`.
+        loss_weight, value_scale, views: See `SampleLoss`. The patch is of the view.
 
     Shape:
         samples (N, K, C, H, W); target (N, C, H, W); mask (N, 1, H, W); the result is a
@@ -56,24 +55,24 @@ class EnergyScoreLoss(SampleLoss):
         self,
         patch: int | None = None,
         beta: float = 1.0,
-        loss_weight: float = 1.0,
+        loss_weight: Weight = 1.0,
         value_scale: float = 1.0,
+        views: Views = None,
     ) -> None:
-        super().__init__(loss_weight, value_scale)
+        super().__init__(loss_weight, value_scale, views)
         check_patch(patch)
         check_beta(beta)
         self.patch = patch
         self.beta = beta
 
-    def forward(
+    def reduced(
         self, samples: Tensor, *needed: Any, mask: Tensor | None = None
     ) -> Tensor:
-        """Weighted mean of the scores, of those patches that count: a scalar."""
-        samples, (target,) = self.scaled(samples, needed)
+        (target,) = needed
         whole = mask if self.patch is None else None
         scores = energy_score(samples, target, self.patch, self.beta, whole)
         counts = None if mask is None else patch_mask(mask, self.patch)
-        return self.loss_weight * masked_mean(scores, counts)
+        return masked_mean(scores, counts)
 
     def extra_repr(self) -> str:
         return f'patch={self.patch}, beta={self.beta}, {super().extra_repr()}'

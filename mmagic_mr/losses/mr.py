@@ -5,7 +5,7 @@ from torch import Tensor
 from mmagic_mr.checks import checked
 from mmagic_mr.functional import Distribution, distribution_of, least_samples, mr_loss
 from mmagic_mr.functional.checks import check_min_noise
-from mmagic_mr.losses.base import SampleLoss
+from mmagic_mr.losses.base import SampleLoss, Views, Weight
 
 
 class MRLoss(SampleLoss):
@@ -19,11 +19,10 @@ class MRLoss(SampleLoss):
     Args:
         distribution: 'gaussian' or 'laplace'.
         order: 1 compares the center, 2 the dispersion as well.
-        loss_weight: Factor of the result, at least 0.
         estimator: 'paper', or 'unbiased' for the finite-K correction.
         min_noise: Floor to the dispersion that order 2 prefers, in its units, after
             ``value_scale``; at least 0.
-        value_scale: Factor of the images before the loss, see `SampleLoss`.
+        loss_weight, value_scale, views: See `SampleLoss`.
 
     Shape:
         samples (N, K, C, H, W); target (N, C, H, W); mask (N, 1, H, W); the result is a
@@ -51,12 +50,13 @@ class MRLoss(SampleLoss):
         self,
         distribution: str | Distribution = 'gaussian',
         order: int = 2,
-        loss_weight: float = 1.0,
+        loss_weight: Weight = 1.0,
         estimator: str = 'paper',
         min_noise: float = 0.0,
         value_scale: float = 1.0,
+        views: Views = None,
     ) -> None:
-        super().__init__(loss_weight, value_scale)
+        super().__init__(loss_weight, value_scale, views)
         self.distribution = distribution_of(distribution).name
         self.min_samples = least_samples(order, estimator)
         check_min_noise(min_noise)

@@ -10,7 +10,7 @@ from mmagic_mr.functional import (
     least_samples,
     proxy_mr_loss,
 )
-from mmagic_mr.losses.base import SampleLoss
+from mmagic_mr.losses.base import SampleLoss, Views, Weight
 
 
 class ProxyMRLoss(SampleLoss):
@@ -23,9 +23,8 @@ class ProxyMRLoss(SampleLoss):
     Args:
         distribution: 'gaussian' or 'laplace', as the predictor's.
         order: 1 compares the center, 2 the dispersion as well.
-        loss_weight: Factor of the result, at least 0.
         estimator: 'paper', or 'unbiased' for the finite-K correction.
-        value_scale: Factor of the images before the loss, see `SampleLoss`.
+        loss_weight, value_scale, views: See `SampleLoss`.
 
     Shape:
         samples (N, K, C, H, W); both moments (N, C, H, W); mask (N, 1, H, W); the
@@ -55,11 +54,12 @@ class ProxyMRLoss(SampleLoss):
         self,
         distribution: str | Distribution = 'gaussian',
         order: int = 2,
-        loss_weight: float = 1.0,
+        loss_weight: Weight = 1.0,
         estimator: str = 'paper',
         value_scale: float = 1.0,
+        views: Views = None,
     ) -> None:
-        super().__init__(loss_weight, value_scale)
+        super().__init__(loss_weight, value_scale, views)
         self.distribution = distribution_of(distribution).name
         self.min_samples = least_samples(order, estimator)
         self.order = order
