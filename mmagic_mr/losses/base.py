@@ -88,7 +88,7 @@ class SampleLoss(nn.Module):
         check_number('value_scale', value_scale, 'positive', 0, ends=False)
         self.loss_weight: Weight = loss_weight
         if loss_weight == 'auto':
-            self.register_buffer('auto_weight', torch.ones((), dtype=torch.float64))
+            self.register_buffer('auto_weight', torch.zeros((), dtype=torch.float64))
         else:
             check_weight(loss_weight)
         self.value_scale = value_scale
@@ -96,10 +96,10 @@ class SampleLoss(nn.Module):
 
     @property
     def weight(self) -> float:
-        """The factor of the result now."""
-        return float(
-            self.auto_weight if self.loss_weight == 'auto' else self.loss_weight
-        )
+        """The factor of the result now; 1 for 'auto' that was not set yet."""
+        if self.loss_weight == 'auto':
+            return self.auto_weight.item() or 1.0
+        return self.loss_weight
 
     def forward(
         self, samples: Tensor, *needed: Any, mask: Tensor | None = None

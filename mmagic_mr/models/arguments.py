@@ -8,6 +8,7 @@ from torch import nn
 from mmagic_mr.checks import NotNegative, argument_names, check_kind, fits, near, shown
 from mmagic_mr.errors import UserError
 from mmagic_mr.host import MODELS
+from mmagic_mr.models.balance import Balance, is_automatic
 
 
 def build(name: str, config: Mapping) -> nn.Module:
@@ -125,6 +126,31 @@ def loss_configs(mr_loss: dict | None, sample_losses: dict | None) -> dict[str, 
                 'letters, such as "crps"'
             )
     return dict(sample_losses or {})
+
+
+def build_balance(
+    cls: type, balance: float | Mapping, losses: Mapping[str, nn.Module]
+) -> Balance:
+    """What weighs the sample losses of a host against its GAN.
+
+    Raises:
+        UserError: A loss is to be weighed, and the host has no discriminator.
+
+    Example:
+        >>> from mmagic_mr.models.pix2pix import MRPix2Pix
+        >>> build_balance(MRPix2Pix, 0.5, {}).ratio
+        0.5
+    """
+    config = balance if isinstance(balance, Mapping) else dict(ratio=balance)
+    made = Balance(**config)
+    automatic = [name for name, loss in losses.items() if is_automatic(loss)]
+    if automatic and not hasattr(cls, 'adversarial'):
+        raise UserError(
+            f'sample_losses: {automatic[0]!r} has loss_weight="auto", which is a '
+            f'balance against a GAN, and {cls.__name__} has none: give it a number'
+        )
+    made.prepare(losses)
+    return made
 
 
 def check_sample_loss(name: str, loss: nn.Module, num_samples: int) -> None:

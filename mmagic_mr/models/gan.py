@@ -8,8 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from mmagic_mr.checks import Count, checked
+from mmagic_mr.errors import UserError
 from mmagic_mr.functional import Moments
 from mmagic_mr.host import accumulation, unwrap
+from mmagic_mr.models.balance import is_automatic
 from mmagic_mr.models.batch import Batch
 from mmagic_mr.models.reconstruction import MomentReconstruction
 
@@ -120,6 +122,7 @@ class MomentGAN(MomentReconstruction):
     def train_step(self, data: dict, optim_wrapper) -> dict:
         """One iteration: see the class. Returns the values to log."""
         self._check_predictor()
+        self._check_balance()
         batch = self.make_batch(self.data_preprocessor(data, True))
         iteration = self._next_iteration()
         adversarial = self.adversarial and self.is_adversarial(iteration)
@@ -138,6 +141,16 @@ class MomentGAN(MomentReconstruction):
                 self._update_generator(first, wrapper, iteration, update, adversarial)
             )
         return logs
+
+    def _check_balance(self) -> None:
+        automatic = [
+            n for n, x in unwrap(self.sample_losses).items() if is_automatic(x)
+        ]
+        if automatic and not self.adversarial:
+            raise UserError(
+                f'sample_losses: {automatic[0]!r} has loss_weight="auto", which is a '
+                'balance against the GAN, and there is no GAN loss: give it a number'
+            )
 
     def _update_discriminator(self, batch: Batch, wrapper, iteration: int) -> dict:
         generator = unwrap(getattr(self, self.generator_name))

@@ -40,6 +40,8 @@ class MomentReconstruction(Host):
             ``loss_<name>``. They replace the host's reconstruction terms.
         mr_loss: Short for ``sample_losses=dict(mr=...)``.
         keep: Names of the host's reconstruction terms that stay beside them.
+        balance: For losses with ``loss_weight='auto'``: norm of their gradient in the
+            samples over that of the GAN; or the arguments of `Balance`.
         rec_loss: Config of a pixel loss that is added, on every sample (appendix F.2).
         predictor: Config of `MomentPredictor`; by default derived from the generator's
             where a loss asks for predicted moments.
@@ -69,6 +71,7 @@ class MomentReconstruction(Host):
         sample_losses: dict[str, dict] | None = None,
         mr_loss: dict | None = None,
         keep: tuple[str, ...] = (),
+        balance: float | dict = 1.0,
         rec_loss: dict | None = None,
         predictor: dict | None = None,
         input_norm: dict | None = None,
@@ -107,6 +110,7 @@ class MomentReconstruction(Host):
         for name, loss in built.items():
             arguments.check_sample_loss(name, loss, self.num_samples)
         self.sample_losses = nn.ModuleDict(built)
+        self.balance = arguments.build_balance(type(self), balance, built)
         self.rec_loss = None if rec_loss is None else build('rec_loss', rec_loss)
         self.moment_distribution = arguments.moment_distribution(built)
         self.predictor = self._build_predictor(predictor, generator)
@@ -318,7 +322,10 @@ class MomentReconstruction(Host):
                 f'update {update} of the generator has no loss: the config has none, '
                 'or all its sample losses wait for another update (every > 1); add one'
             )
-        return losses, self._spread(batch, samples, moments)
+        losses, balance = self.balance.weigh(
+            losses, samples, unwrap(self.sample_losses), update
+        )
+        return losses, balance | self._spread(batch, samples, moments)
 
     @torch.no_grad()
     def _spread(self, batch, samples, moments) -> dict[str, Tensor]:
