@@ -1,0 +1,240 @@
+"""A matrix of runs and seeds: what is missing is run, then put into one table.
+
+The running is left to GNU make, which the project needs anyway: it starts as many
+processes as asked, goes on with the others where one fails, ends its children when it
+is interrupted, and, started again, makes what is not there yet. A training that was
+killed resumes from its checkpoint.
+"""
+
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+from mmagic_mr.checks import Natural, check_kind
+from mmagic_mr.errors import MissingFileError, UserError
+from mmagic_mr.io import read_json, write_text
+
+SECONDS = 'seconds'  # column of the processor time of the training
+
+
+@dataclass(frozen=True)
+class Run:
+    """One row of a study.
+
+    Attributes:
+        name: Its place, groups before it: 'sr/CRPS'.
+        config: File that it is derived from, of the folder configs/.
+        changes: What differs, as in a config.
+        seeds: Of its trainings.
+    """
+
+    name: str
+    config: str
+    changes: dict = field(default_factory=dict)
+    seeds: tuple[int, ...] = (0,)
+
+    def folder(self, seed: int) -> Path:
+        """Where a training lies, below the folder of the study."""
+        parts = [
+            re.sub(r'[^\w.]+', '-', part).strip('-') for part in self.name.split('/')
+        ]
+        return Path(*parts, str(seed))
+
+
+@dataclass(frozen=True)
+class Study:
+    """What a file of configs/studies says.
+
+    Attributes:
+        name: Of the file.
+        runs: In the order of the table.
+        numbers: Key of a record of tools/test.py, group before it -> head of the
+            column.
+        expected: What was expected before there were results, in words.
+    """
+
+    name: str
+    runs: list[Run]
+    numbers: dict[str, str]
+    expected: str
+
+    def cells(self) -> list[tuple[Run, int]]:
+        """Every training, the first seed of all runs before the second of any."""
+        seeds = sorted({seed for run in self.runs for seed in run.seeds})
+        return [(run, seed) for seed in seeds for run in self.runs if seed in run.seeds]
+
+
+def read_study(path: str | os.PathLike) -> Study:
+    """The study in a file: a config with ``runs``, ``numbers`` and ``expected``.
+
+    Raises:
+        MissingFileError: There is no such file.
+        UserError: Something of it is missing, or of another type.
+    """
+    from mmengine.config import Config
+
+    if not Path(path).is_file():
+        raise MissingFileError(f'no study {path}')
+    cfg = Config.fromfile(path).to_dict()
+    for key, kind in dict(
+        runs=dict[str, dict], numbers=dict[str, str], expected=str
+    ).items():
+        if key not in cfg:
+            raise UserError(f'{path}: a study has {key}, and this one does not')
+        check_kind(f'{path}: {key}', cfg[key], kind)
+    runs = []
+    for name, options in cfg['runs'].items():
+        unknown = sorted(options.keys() - {'config', 'changes', 'seeds'})
+        if unknown or 'config' not in options:
+            raise UserError(
+                f'{path}: runs[{name!r}] must be dict(config=..., changes=dict(...), '
+                f'seeds=(0, ...)), got {options}'
+            )
+        seeds = tuple(options.get('seeds', (0,)))
+        check_kind(f'{path}: runs[{name!r}]: seeds', seeds, tuple[Natural, ...])
+        runs.append(Run(name, options['config'], options.get('changes', {}), seeds))
+    return Study(Path(path).stem, runs, cfg['numbers'], cfg['expected'])
+
+
+def write_cells(study: Study, root: Path, out: Path) -> None:
+    """A config for each training, and the Makefile that runs them.
+
+    Args:
+        study: What is to be run.
+        root: Folder that holds ``tools`` and ``configs``.
+        out: Folder of the study's trainings.
+
+    Raises:
+        UserError: A training has begun with another config.
+    """
+    for run, seed in study.cells():
+        folder = out / run.folder(seed)
+        base = os.path.relpath(root / 'configs' / run.config, folder)
+        lines = [f'_base_ = {base!r}']
+        lines += [f'{key} = {value!r}' for key, value in run.changes.items()]
+        text = '\n'.join([*lines, f'randomness = dict(seed={seed})', ''])
+        config = folder / 'config.py'
+        if (folder / 'output.txt').is_file() and config.read_text() != text:
+            raise UserError(
+                f'{folder} was trained with another config than the study has now: '
+                'remove the folder, or name the run otherwise'
+            )
+        write_text(config, text)
+    write_text(out / 'Makefile', _makefile(study, root.resolve()))
+
+
+def _makefile(study: Study, root: Path) -> str:
+    """Two targets a training: trained, and judged."""
+    python = shlex.quote(sys.executable)
+    rules = []
+    for run, seed in study.cells():
+        cell = run.folder(seed)
+        # The lock: a training that outlived its make is waited for
+        guard = f'flock {cell}/lock bash -c'
+        train = (
+            f'TIMEFORMAT=%U; {{ time {python} {root}/tools/train.py {cell}/config.py '
+            f'--work-dir {cell} --resume >> {cell}/output.txt 2>&1; }} '
+            f'2>> {cell}/seconds'
+        )
+        test = (
+            f'{python} {root}/tools/test.py {cell}/config.py '
+            f'$$(cat {cell}/last_checkpoint) --work-dir {cell} --out {cell}/result.json '
+            f'--method {shlex.quote(run.name)} > {cell}/test.txt 2>&1'
+        )
+        rules += [
+            f'{cell}/trained:\n\t@echo "$$(date +%T) trains {cell}"\n'
+            f'\t@{guard} {shlex.quote(train)}\n\t@touch $@\n',
+            f'{cell}/result.json: {cell}/trained\n\t@{guard} {shlex.quote(test)}\n'
+            f'\t@echo "$$(date +%T) done   {cell}"\n',
+        ]
+    results = [f'{run.folder(seed)}/result.json' for run, seed in study.cells()]
+    return '\n'.join(['all: ' + ' '.join(results), '', *rules])
+
+
+def run_missing(out: Path, jobs: int) -> bool:
+    """Run what is missing.
+
+    Args:
+        out: Folder of the study, of `write_cells`.
+        jobs: Processes at a time; the cores are shared out among them.
+
+    Returns:
+        Whether all of it is there now.
+    """
+    threads = max(1, len(os.sched_getaffinity(0)) // jobs)
+    environment = {**os.environ, 'OMP_NUM_THREADS': str(threads), 'SHELL': '/bin/bash'}
+    command = ['make', '-k', '-j', str(jobs), '-C', str(out), '--no-print-directory']
+    return subprocess.run(command, env=environment, check=False).returncode == 0
+
+
+def collect(study: Study, out: Path) -> dict[str, Any]:
+    """The numbers of all trainings that are there, by run, column and seed."""
+    table: dict[str, Any] = {}
+    for run in study.runs:
+        rows: dict[str, dict[int, float]] = {}
+        for seed in run.seeds:
+            folder = out / run.folder(seed)
+            if not (folder / 'result.json').is_file():
+                continue
+            records = read_json(folder / 'result.json', 'result')['records']
+            found = {f'{r["group"]}/{r["key"]}': r['value'] for r in records}
+            for key in study.numbers:
+                if key in found:
+                    rows.setdefault(key, {})[seed] = found[key]
+            times = (folder / 'seconds').read_text().split()
+            rows.setdefault(SECONDS, {})[seed] = round(sum(map(float, times)), 1)
+        table[run.name] = rows
+    return table
+
+
+def as_markdown(study: Study, table: dict[str, Any]) -> str:
+    """The table: mean over the seeds, and the standard deviation of several."""
+    columns = {**study.numbers, SECONDS: 'processor time of the training [s]'}
+    lines = []
+    for group in dict.fromkeys(_group(run.name) for run in study.runs):
+        heads = [group, 'seeds', *columns.values()]
+        lines += ['', f'| {" | ".join(heads)} |', '|---' * len(heads) + '|']
+        for run in study.runs:
+            rows = table[run.name]
+            if _group(run.name) != group or not rows:
+                continue
+            cells = [_cell(rows.get(key, {}).values(), key) for key in columns]
+            name = run.name.removeprefix(f'{group}/')
+            lines.append(f'| {" | ".join([name, str(len(rows[SECONDS])), *cells])} |')
+    return '\n'.join(lines[1:]) + '\n'
+
+
+def _group(name: str) -> str:
+    return name.rpartition('/')[0]
+
+
+def _cell(values, key: str) -> str:
+    values = list(values)
+    if not values:
+        return ''
+    digits = 0 if key == SECONDS else 2
+    text = f'{mean(values):.{digits}f}'
+    return f'{text} ± {stdev(values):.{digits}f}' if len(values) > 1 else text
+
+
+def write_results(study: Study, out: Path, target: Path) -> list[Path]:
+    """Write the table as Markdown and all numbers as JSON.
+
+    Returns:
+        The files.
+    """
+    table = collect(study, out)
+    summary = dict(study=study.name, expected=study.expected, results=table)
+    files = [target.with_suffix('.md'), target.with_suffix('.json')]
+    command = f'`python tools/compare.py configs/studies/{study.name}.py`'
+    text = f'Made by {command}; ± is the standard deviation over the seeds.\n\n'
+    write_text(files[0], text + as_markdown(study, table))
+    write_text(files[1], json.dumps(summary, indent=1) + '\n')
+    return files
