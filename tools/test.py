@@ -47,7 +47,8 @@ def parse_args():
     parser.add_argument(
         '--truth',
         metavar='MODULE:FUNCTION',
-        help="true moments for an input's path, where the data set knows them",
+        help="true moments and answers for an input's path, where the data set knows "
+        'them',
     )
     parser.add_argument('--method', help='name in tables (name of the config)')
     parser.add_argument('--out', type=Path, metavar='FILE', help='the JSON file')

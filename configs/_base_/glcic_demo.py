@@ -36,6 +36,10 @@ model = dict(
     train_cfg=dict(local_size=(16, 16), iter_tc=200, iter_td=200),
 )
 
+# What tools/test.py compares the samples with
+truth = 'mmagic_mr.data.synthetic.known:filled_hole'
+truth_path_key = 'gt_path'
+
 # The billboard stands in the hole: training reads holes from files as well
 pipeline = [
     dict(type='LoadImageFromFile', key='gt'),

@@ -13,8 +13,9 @@ model = dict(
 )
 
 data_root = 'data/demo'
-# What tools/test.py compares the moments with
-truth = 'mmagic_mr.data.synthetic.scenes:truth_of_pair'
+# What tools/test.py compares the samples with
+truth = 'mmagic_mr.data.synthetic.known:photo_of_pair'
+truth_path_key = 'pair_path'
 loader = dict(
     num_workers=0, persistent_workers=False, dataset=dict(data_root=data_root)
 )

@@ -23,6 +23,9 @@ model = dict(
 )
 
 data_root = 'data/demo_sr'
+# What tools/test.py compares the samples with
+truth = 'mmagic_mr.data.synthetic.known:large_of_small'
+truth_path_key = 'img_path'
 loader = dict(
     num_workers=0, persistent_workers=False, dataset=dict(data_root=data_root)
 )

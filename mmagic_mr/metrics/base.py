@@ -24,8 +24,9 @@ class EvaluationOptions:
             untrained extractor for FID, both named so.
         extractor: TorchScript file of a feature extractor; None: AlexNet's trunk.
         hole: judge diversity and calibration in the hole of an inpainting alone.
-        truth: function that knows the true moments, see
-            :class:`mmagic_mr.metrics.calibration.MomentCalibration`.
+        truth: function that knows the truth of an input, see
+            :mod:`mmagic_mr.metrics.truth`.
+        truth_path_key: field of the path that it takes.
         seed: of pairs, ties and bootstrap.
     """
 
@@ -34,12 +35,25 @@ class EvaluationOptions:
     extractor: str | None = None
     hole: bool = False
     truth: str | None = None
+    truth_path_key: str = 'pair_path'
     seed: int = 0
 
     @property
     def distance(self) -> dict:
         """Config of the distance between images, see `build_distance`."""
         return dict(name='pixel' if self.stand_in else 'lpips')
+
+    @property
+    def features(self) -> dict:
+        """Config of the `Extractor`."""
+        if self.extractor:
+            return dict(kind='torchscript', path=self.extractor)
+        return dict(kind='random' if self.stand_in else 'alex')
+
+    @property
+    def known(self) -> dict:
+        """What a metric needs to find the truth of an input."""
+        return dict(truth=self.truth, truth_path_key=self.truth_path_key)
 
     @property
     def region(self) -> dict:

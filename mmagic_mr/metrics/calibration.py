@@ -1,18 +1,16 @@
 """Whether the spread of the samples is right, not just large."""
 
-import importlib
 import logging
-from collections.abc import Callable
 
 import numpy as np
-import torch
 from mmengine.logging import print_log
 
 from mmagic_mr.checks import Count, Positive, checked
-from mmagic_mr.errors import UserError
 from mmagic_mr.host import METRICS
-from mmagic_mr.metrics.base import SampleMetric, field, rgb, rgb_unit, variance_unit
-from mmagic_mr.metrics.functional import calibration
+from mmagic_mr.metrics.base import SampleMetric, field, rgb_unit, variance_unit
+from mmagic_mr.metrics.functional import calibration, coverage
+from mmagic_mr.metrics.functional.bootstrap import bootstrap_interval
+from mmagic_mr.metrics.truth import find_truth, true_moments
 
 # Key in `calibration.summarize`, what is printed, and what is better.
 NUMBERS = (
@@ -31,6 +29,8 @@ MOMENT_NUMBERS = (
     ('var_ratio', 'sample variance over it', '1'),
 )
 
+LEVELS = (0.5, 0.9)  # of the central intervals
+
 
 @METRICS.register_module()
 class MomentCalibration(SampleMetric):
@@ -40,9 +40,9 @@ class MomentCalibration(SampleMetric):
         cells: sides of the cells averaged before judging; 1: pixels. Independent pixel
             noise can be right per pixel and far too small in cells.
         tolerance: of the verdict on the spread-skill ratio.
-        truth: 'package.module:function' from the path of an input to an object with
-            ``mean`` and ``var`` (C,H,W; BGR, 0..255), for datasets that know them.
-        truth_path_key: field of that path.
+        truth: 'package.module:function' that knows the moments of an input, see
+            :mod:`mmagic_mr.metrics.truth`.
+        truth_path_key: field of the path that it takes.
         kwargs: those of :class:`SampleMetric`.
 
     Where the model has a predictor, its moments are compared with too.
@@ -53,6 +53,7 @@ class MomentCalibration(SampleMetric):
         'spread_skill': 'spread-skill (1)',
         'cells16/spread_skill': 'spread-skill, 16x16 (1)',
         'crps': 'fair CRPS (low)',
+        'coverage90': 'coverage, 90% interval',
         'nll': 'NLL (low)',
         'gain': 'K-average gain',
     }
@@ -69,11 +70,11 @@ class MomentCalibration(SampleMetric):
         super().__init__(**kwargs)
         self.cells, self.tolerance = tuple(cells), tolerance
         self.truth_path_key = truth_path_key
-        self.truth = _function(truth) if truth else None
+        self.truth = find_truth(truth) if truth else None
 
     @classmethod
     def default_config(cls, options):
-        return dict(truth=options.truth, seed=options.seed, **options.region)
+        return dict(seed=options.seed, **options.known, **options.region)
 
     @classmethod
     def samples_needed(cls, options):
@@ -94,11 +95,10 @@ class MomentCalibration(SampleMetric):
             inside = nll if mask is None else nll[..., mask[0] == 1]
             row['predictor_nll'] = inside.mean().item()
         if self.truth:
-            truth = self.truth(field(data, self.truth_path_key))
-            mean = rgb(torch.as_tensor(np.array(truth.mean))) / 255
-            var = variance_unit(torch.as_tensor(np.array(truth.var)))
-            moments = mean.to(samples.device), var.to(samples.device)
-            row['truth'] = calibration.moment_error(samples, *moments, mask)
+            moments = true_moments(self.truth(field(data, self.truth_path_key)))
+            if moments is not None:
+                moments = [moment.to(samples.device) for moment in moments]
+                row['truth'] = calibration.moment_error(samples, *moments, mask)
         return row
 
     def summarize(self, results):
@@ -159,17 +159,66 @@ class MomentCalibration(SampleMetric):
                 extra=dict(exact=found['gain_exact']),
             ),
         )
+        protocol = f'held-out target, {where}{region}'
         return [
             self.record(
                 key=prefix + key,
                 name=name,
                 value=found[key],
-                protocol=f'held-out target, {where}{region}',
+                protocol=protocol,
                 inputs=len(rows),
                 **{'better': better, **self._common, **more.get(key, {})},
             )
             for key, name, better in NUMBERS
+        ] + [
+            self.record(
+                key=prefix + key,
+                protocol=protocol,
+                inputs=len(rows),
+                **self._common,
+                **fields,
+            )
+            for key, fields in self._of_ranks([row['ranks'] for row in rows])
         ]
+
+    def _of_ranks(self, shares):
+        """Key and fields of what the ranks say: coverage of intervals, and the PIT."""
+        mean, k = np.mean(shares, axis=0), len(shares[0]) - 1
+        reached = coverage.central_intervals(k)
+        for level in LEVELS:
+            cut, nominal = coverage.central_interval(k, level)
+            inside = coverage.coverage(shares, cut)
+            low, high = bootstrap_interval(inside, self.seed)
+            extra = dict(exact=nominal)
+            if level == LEVELS[-1]:
+                extra['curve'] = dict(
+                    title='coverage of central intervals over their nominal coverage',
+                    x=[one.nominal for one in reached],
+                    y=[float(coverage.coverage(mean, one.cut)) for one in reached],
+                    due=[one.nominal for one in reached],
+                )
+            yield (
+                f'coverage{round(100 * level)}',
+                dict(
+                    name=f'coverage of the {level:.0%} interval '
+                    f'(samples {cut} to {k + 1 - cut} of {k} in order)',
+                    value=float(inside.mean()),
+                    low=low,
+                    high=high,
+                    better=f'{nominal:.3f}',
+                    extra=extra,
+                ),
+            )
+        pit = coverage.pit_histogram(mean)
+        yield (
+            'pit',
+            dict(
+                name='PIT histogram, unevenness',
+                value=calibration.rank_flatness(pit)['unevenness'],
+                better='0',
+                extra=dict(pit=pit.tolist()),
+            ),
+        )
 
     def _of_moments(self, name, rows):
         """Records against the moments of the predictor, or the true ones."""
@@ -188,15 +237,3 @@ class MomentCalibration(SampleMetric):
             )
             for key, title, better in MOMENT_NUMBERS
         ]
-
-
-def _function(place: str) -> Callable:
-    """The function at 'package.module:function'."""
-    module, _, name = place.partition(':')
-    try:
-        return getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise UserError(
-            f'truth={place!r}: MODULE:FUNCTION is needed, a function that can be '
-            f'imported ({error})'
-        ) from error

@@ -51,10 +51,7 @@ class SampleFidelity(SampleMetric):
 
     @classmethod
     def default_config(cls, options):
-        extractor = dict(kind='random' if options.stand_in else 'alex')
-        if options.extractor:
-            extractor = dict(kind='torchscript', path=options.extractor)
-        return dict(extractor=extractor, seed=options.seed)
+        return dict(extractor=options.features, seed=options.seed)
 
     def prepare(self, module, dataloader):
         super().prepare(module, dataloader)

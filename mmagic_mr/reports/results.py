@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import itertools
 import json
 import math
 import os
@@ -37,7 +38,10 @@ EXTRA = dict(
     exact=float | None,
     verdict=str,
     ranks=list[float] | None,
+    pit=list[float],
+    curve=dict,
 )
+CURVE = dict(title=str, x=list[float], y=list[float], due=list[float], doubling=bool)
 PACKAGES = (
     'torch',
     'torchvision',
@@ -221,10 +225,31 @@ def _check_record(fields: dict) -> dict:
     extra = fields['extra']
     _check_fields(owner, extra, {n: kind for n, kind in EXTRA.items() if n in extra})
     check_interval(owner, fields.get('low'), fields.get('high'))
-    ranks = extra.get('ranks')
-    if ranks and not (min(ranks) >= 0 and math.isclose(sum(ranks), 1, abs_tol=0.01)):
-        raise UserError(f'ranks of {owner} are no shares of a whole: {shown(ranks)}')
+    for name in 'ranks', 'pit':
+        shares = extra.get(name)
+        if shares and not (
+            min(shares) >= 0 and math.isclose(sum(shares), 1, abs_tol=0.01)
+        ):
+            raise UserError(
+                f'{name} of {owner} are no shares of a whole: {shown(shares)}'
+            )
+    if 'curve' in extra:
+        _check_curve(f'the curve of {owner}', extra['curve'])
     return fields
+
+
+def _check_curve(owner, curve):
+    """Refuse a curve that cannot be drawn; `due` and `doubling` may be left out."""
+    whole = {'due': curve.get('y'), 'doubling': False, **curve}
+    _check_fields(owner, whole, CURVE)
+    x = curve['x']
+    if any(len(whole[name]) != len(x) for name in ('y', 'due')):
+        raise UserError(f'{owner} has not as many y, or due, as x')
+    rises = all(a < b for a, b in itertools.pairwise(x))
+    if not rises or len(x) < 2 or (whole['doubling'] and x[0] <= 0):
+        raise UserError(
+            f'x of {owner} does not rise, from above 0 if doubling: {shown(x)}'
+        )
 
 
 def _default(field):

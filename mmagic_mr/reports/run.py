@@ -31,7 +31,7 @@ def add_metrics(cfg, options: EvaluationOptions | None = None) -> None:
     Args:
         cfg: mmengine's Config; changed in place.
         options: what the run asks of all metrics. Without a truth it is what the
-            config's variable ``truth`` says.
+            config's variables ``truth`` and ``truth_path_key`` say.
 
     Raises:
         UserError: the config has several test sets, or the model's `evaluation` names
@@ -43,6 +43,8 @@ def add_metrics(cfg, options: EvaluationOptions | None = None) -> None:
     options = options or EvaluationOptions()
     if options.truth is None:
         options = replace(options, truth=cfg.get('truth'))
+    if 'truth_path_key' in cfg:
+        options = replace(options, truth_path_key=cfg.truth_path_key)
     metrics = sample_metrics()
     asked = getattr(MODELS.get(cfg.model.type), 'evaluation', {})
     unknown = sorted(asked.keys() - metrics.keys())

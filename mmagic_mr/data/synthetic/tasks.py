@@ -8,8 +8,8 @@ from typing import NamedTuple
 import numpy as np
 
 from mmagic_mr.data.pictures import read_rgb
-from mmagic_mr.data.synthetic import inpaint, scenes, sr
-from mmagic_mr.data.synthetic.scenes import LOOKS, Truth
+from mmagic_mr.data.synthetic import inpaint, known, scenes, sr
+from mmagic_mr.data.synthetic.scenes import Truth
 
 
 class Answer(NamedTuple):
@@ -54,23 +54,20 @@ class Task:
 
 
 def _photo_of_labels(path):
-    pair = _read(path)
-    labels = scenes.read_labels(pair[:, pair.shape[1] // 2 :])
     return Answer(
-        [scenes.scene_truth(labels).bgr255()],
+        [scenes.truth_of_pair(path)],
         lambda pictures: [pictures],
-        lambda rng: scenes.take_photo(labels, rng.integers(len(LOOKS)), rng),
+        known.photo_of_pair(path).draw,
     )
 
 
 def _large_of_small(path):
-    small = _read(path)
-    truth = sr.engraving_truth(small).bgr255()
+    truth = sr.engraving_truth(np.asarray(read_rgb(path))).bgr255()
     parts = [Truth(*part) for part in zip(*map(sr.tiles, truth), strict=True)]
     return Answer(
         parts,
         lambda pictures: list(sr.tiles(pictures)),
-        lambda rng: sr.engrave(small, rng),
+        known.large_of_small(path).draw,
     )
 
 
@@ -79,14 +76,8 @@ def _content_of_hole(path):
     return Answer(
         [inpaint.inpainting_truth(scene).bgr255()],
         lambda pictures: [scene.in_hole(pictures)],
-        lambda rng: inpaint.take_inpainting_photo(
-            scene, rng.integers(len(inpaint.POSTERS)), rng
-        ),
+        known.filled_hole(path).draw,
     )
-
-
-def _read(path):
-    return np.asarray(read_rgb(path))
 
 
 def _lr_psnr(samples, outputs):
