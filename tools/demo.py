@@ -1,6 +1,7 @@
 """Trains a GAN + L1 (L2) and a GAN + proxy MR2 where the right answer is known.
 
 python tools/demo.py [--task sr | --task inpaint]
+python tools/demo.py --task sr --judge CONFIG CHECKPOINT RESULT.json
 """
 
 import argparse
@@ -11,7 +12,6 @@ from pathlib import Path
 
 from mmagic_mr import cli
 from mmagic_mr.data.synthetic.tasks import TASKS
-from mmagic_mr.reports.demo import Demo
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -27,6 +27,15 @@ def parse_args():
     parser.add_argument('--task', choices=TASKS, default='pix2pix')
     parser.add_argument('--out', metavar='DIR', help='work_dirs/demo[_TASK]')
     parser.add_argument('--data', metavar='DIR', help='data/demo[_TASK]')
+    parser.add_argument(
+        '--data-only', action='store_true', help='train nothing: write the data set'
+    )
+    parser.add_argument(
+        '--judge',
+        nargs=3,
+        metavar=('CONFIG', 'CHECKPOINT', 'RESULT'),
+        help='train nothing: score this checkpoint, write a JSON file and a picture',
+    )
     args = parser.parse_args()
     name = 'demo' if args.task == 'pix2pix' else f'demo_{args.task}'
     args.out = args.out or f'work_dirs/{name}'
@@ -39,6 +48,17 @@ def main():
     # MMagic's dependencies warn a lot when they are imported, here in this process.
     warnings.filterwarnings('ignore')
     task = TASKS[args.task]
+    if args.data_only:
+        print(task.write_data(args.data))
+        return
+    if args.judge:
+        from mmagic_mr.reports.judge import judge
+
+        for name, value in judge(task, *args.judge).items():
+            print(f'{name}: {value:.3f}')
+        return
+    from mmagic_mr.reports.demo import Demo
+
     demo = Demo(task, ROOT, args.data, args.out, args.seed, args.short)
     text, missed = demo.run(functools.partial(print, flush=True))
     print(f'\n{text}\nPicture: {Path(args.out, "demo.png")}')

@@ -58,12 +58,17 @@ class Study:
         numbers: Key of a record of tools/test.py, group before it -> head of the
             column.
         expected: What was expected before there were results, in words.
+        prepare: Commands that make the data, with the place {tools}.
+        judge: Command that writes the result of a training, with the places
+            {tools}, {config}, {checkpoint}, {out}, {name} and {group}.
     """
 
     name: str
     runs: list[Run]
     numbers: dict[str, str]
     expected: str
+    prepare: tuple[str, ...] = ()
+    judge: str = '{tools}/test.py {config} {checkpoint} --out {out} --method {name}'
 
     def cells(self) -> list[tuple[Run, int]]:
         """Every training, the first seed of all runs before the second of any."""
@@ -100,7 +105,8 @@ def read_study(path: str | os.PathLike) -> Study:
         seeds = tuple(options.get('seeds', (0,)))
         check_kind(f'{path}: runs[{name!r}]: seeds', seeds, tuple[Natural, ...])
         runs.append(Run(name, options['config'], options.get('changes', {}), seeds))
-    return Study(Path(path).stem, runs, cfg['numbers'], cfg['expected'])
+    commands = {key: cfg[key] for key in ('prepare', 'judge') if key in cfg}
+    return Study(Path(path).stem, runs, cfg['numbers'], cfg['expected'], **commands)
 
 
 def write_cells(study: Study, root: Path, out: Path) -> None:
@@ -127,34 +133,39 @@ def write_cells(study: Study, root: Path, out: Path) -> None:
                 'remove the folder, or name the run otherwise'
             )
         write_text(config, text)
-    write_text(out / 'Makefile', _makefile(study, root.resolve()))
+    write_text(out / 'Makefile', _makefile(study, root.resolve(), out))
 
 
-def _makefile(study: Study, root: Path) -> str:
-    """Two targets a training: trained, and judged."""
-    python = shlex.quote(sys.executable)
-    rules = []
+def _makefile(study: Study, root: Path, out: Path) -> str:
+    """Two targets a training, trained and judged; paths as of the current folder."""
+    python, tools = shlex.quote(sys.executable), root / 'tools'
+    data = [f'\t{python} {c.format(tools=tools)}\n' for c in study.prepare]
+    rules = [f'{out}/data:\n{"".join(data)}\t@touch $@\n']
     for run, seed in study.cells():
-        cell = run.folder(seed)
+        cell = out / run.folder(seed)
         # The lock: a training that outlived its make is waited for
         guard = f'flock {cell}/lock bash -c'
         train = (
-            f'TIMEFORMAT=%U; {{ time {python} {root}/tools/train.py {cell}/config.py '
+            f'TIMEFORMAT=%U; {{ time {python} {tools}/train.py {cell}/config.py '
             f'--work-dir {cell} --resume >> {cell}/output.txt 2>&1; }} '
             f'2>> {cell}/seconds'
         )
-        test = (
-            f'{python} {root}/tools/test.py {cell}/config.py '
-            f'$$(cat {cell}/last_checkpoint) --work-dir {cell} --out {cell}/result.json '
-            f'--method {shlex.quote(run.name)} > {cell}/test.txt 2>&1'
+        judge = study.judge.format(
+            tools=tools,
+            config=cell / 'config.py',
+            checkpoint=f'{cell}/$$(basename "$$(cat {cell}/last_checkpoint)")',
+            out=cell / 'result.json',
+            name=shlex.quote(run.name),
+            group=shlex.quote(_group(run.name)),
         )
+        test = f'{python} {judge} > {cell}/test.txt 2>&1'
         rules += [
-            f'{cell}/trained:\n\t@echo "$$(date +%T) trains {cell}"\n'
+            f'{cell}/trained: | {out}/data\n\t@echo "$$(date +%T) trains {cell}"\n'
             f'\t@{guard} {shlex.quote(train)}\n\t@touch $@\n',
             f'{cell}/result.json: {cell}/trained\n\t@{guard} {shlex.quote(test)}\n'
             f'\t@echo "$$(date +%T) done   {cell}"\n',
         ]
-    results = [f'{run.folder(seed)}/result.json' for run, seed in study.cells()]
+    results = [f'{out / run.folder(seed)}/result.json' for run, seed in study.cells()]
     return '\n'.join(['all: ' + ' '.join(results), '', *rules])
 
 
@@ -169,8 +180,8 @@ def run_missing(out: Path, jobs: int) -> bool:
         Whether all of it is there now.
     """
     threads = max(1, len(os.sched_getaffinity(0)) // jobs)
-    environment = {**os.environ, 'OMP_NUM_THREADS': str(threads), 'SHELL': '/bin/bash'}
-    command = ['make', '-k', '-j', str(jobs), '-C', str(out), '--no-print-directory']
+    environment = {**os.environ, 'OMP_NUM_THREADS': str(threads)}
+    command = ['make', '-k', '-j', str(jobs), '-f', str(out / 'Makefile')]
     return subprocess.run(command, env=environment, check=False).returncode == 0
 
 

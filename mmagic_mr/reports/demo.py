@@ -10,12 +10,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from mmagic_mr.data.synthetic.score import ideal_samples, score
 from mmagic_mr.data.synthetic.tasks import Task
 from mmagic_mr.errors import UserError
 from mmagic_mr.io import write_text
+from mmagic_mr.reports.judge import (
+    NUM_SAMPLES,
+    answers_of,
+    draw_samples,
+    score_ideal,
+    score_outputs,
+    validation_set,
+)
 
-NUM_SAMPLES = 16
 COLUMNS = {
     'std_ratio': 'sample std / true std',
     'mean_error': 'error of sample mean [std]',
@@ -145,58 +151,28 @@ class Demo:
         )
         return ' '.join(filter(None, found[-1])) if found else 'starting'
 
-    def validation_set(self, config: str):
-        """The validation data set of a config."""
-        from mmengine.config import Config
-        from mmengine.registry import init_default_scope
-
-        from mmagic_mr import plugin  # noqa: F401
-        from mmagic_mr.host import DATASETS
-
-        init_default_scope('mmagic')
-        cfg = Config.fromfile(self._config_file(config))
-        return DATASETS.build({**cfg.val_dataloader.dataset, 'data_root': self.data})
-
-    def draw_samples(self, config: str) -> tuple[list, dict[str, str]]:
-        """Data samples of a trained model, one for each validation input.
-
-        Returns:
-            The samples, and which of their fields are input and target.
-        """
-        from mmengine.config import Config
-        from mmengine.dataset import pseudo_collate
-
-        from mmagic_mr.inference import load_model
-
-        cfg = Config.fromfile(self._config_file(config))
-        folder = Path(self.out, config)
-        last = (folder / 'last_checkpoint').read_text().strip()
-        model = load_model(cfg, str(folder / Path(last).name))
-        # Without a seed the noise follows from the file name: its own for each input.
-        samples = [
-            model.val_step(pseudo_collate([item]), NUM_SAMPLES)[0].to('cpu')
-            for item in self.validation_set(config)
-        ]
-        fields = dict(input_key=model.input_field, target_key=model.target_field)
-        return samples, fields
-
     def evaluate(self) -> tuple[dict, int]:
         """Scores the trained models and draws ``demo.png``.
 
         Returns:
             The table, column by method, and the number of validation inputs.
         """
+        from mmengine.config import Config
+
+        from mmagic_mr.inference import load_model
         from mmagic_mr.reports.collage import collage, save_picture
 
         task = self.task
-        dataset = self.validation_set(next(iter(task.methods.values())))
-        answers = [
-            task.answer(dataset.get_data_info(index)[task.path_key])
-            for index in range(len(dataset))
-        ]
-        outputs = {}
+        outputs, answers = {}, []
         for name, config in task.methods.items():
-            outputs[name], fields = self.draw_samples(config)
+            cfg = Config.fromfile(self._config_file(config))
+            dataset = validation_set(cfg, self.data)
+            answers = answers or answers_of(task, dataset)
+            folder = Path(self.out, config)
+            last = (folder / 'last_checkpoint').read_text().strip()
+            model = load_model(cfg, str(folder / Path(last).name))
+            outputs[name] = draw_samples(model, dataset)
+        fields = dict(input_key=model.input_field, target_key=model.target_field)
         table = {'perfect sampler': score_ideal(answers, task)}
         table |= {
             name: score_outputs(out, answers, task) for name, out in outputs.items()
@@ -231,53 +207,6 @@ class Demo:
         )
         write_text(Path(self.out, 'demo.json'), json.dumps(summary, indent=1))
         return text, missed(table, self.task)
-
-
-def score_samples(samples, answers, task, predictions=()):
-    """The columns of the table.
-
-    Args:
-        samples: (K,3,H,W) for each input.
-        answers: what is known of each input.
-        task: one of TASKS.
-        predictions: means (3,H,W), and variances, for each input.
-    """
-
-    def parts(pictures):
-        return [
-            part
-            for picture, answer in zip(pictures, answers, strict=True)
-            for part in answer.cut(picture)
-        ]
-
-    truths = [truth for answer in answers for truth in answer.truths]
-    return score(
-        parts(samples),
-        truths,
-        *(parts(pictures) for pictures in predictions),
-        per_pixel=task.per_pixel,
-    )
-
-
-def score_outputs(outputs, answers, task):
-    """The columns of the table for one method."""
-
-    def arrays(field):
-        return [output.get(field).double().numpy() for output in outputs]
-
-    fields = [f for f in ('pred_mean', 'pred_var') if f in outputs[0]]
-    samples = arrays('samples')
-    result = score_samples(samples, answers, task, map(arrays, fields))
-    return result | task.checks(samples, outputs)
-
-
-def score_ideal(answers, task):
-    """The same for pictures drawn from the true distribution."""
-    samples = [
-        ideal_samples(answer.draw, NUM_SAMPLES, [7, index])
-        for index, answer in enumerate(answers)
-    ]
-    return score_samples(samples, answers, task)
 
 
 def as_text(table, task, count, seed, minutes):
