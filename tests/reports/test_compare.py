@@ -1,0 +1,178 @@
+"""A matrix of runs: what is missing is run, once, and comes into one table."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from helpers import ROOT
+
+from mmagic_mr.errors import MissingFileError, UserError
+from mmagic_mr.reports import compare
+
+# In place of tools/train.py and of the judge: a training is a file, its result a number
+TRAIN = """
+import argparse, pathlib, sys, time
+parser = argparse.ArgumentParser()
+parser.add_argument('config')
+parser.add_argument('--work-dir', type=pathlib.Path)
+parser.add_argument('--resume', action='store_true')
+args = parser.parse_args()
+settings = {}
+exec(pathlib.Path(args.config).read_text(), settings)
+with open(args.work_dir / 'calls', 'a') as calls:
+    calls.write('train ')
+first = (args.work_dir / 'calls').read_text() == 'train '
+time.sleep(settings.get('slow', 0) if first else 0)
+if settings.get('broken'):
+    sys.exit('it diverged')
+(args.work_dir / 'iter_1.pth').write_text(str(settings['level']))
+(args.work_dir / 'last_checkpoint').write_text('elsewhere/iter_1.pth')
+"""
+JUDGE = """
+import json, pathlib, sys
+config, checkpoint, out, name, group = sys.argv[1:]
+seed = int(pathlib.Path(config).parent.name)
+value = float(pathlib.Path(checkpoint).read_text()) + seed
+records = [dict(group='demo', key='modes', value=value, name=name, of=group)]
+pathlib.Path(out).write_text(json.dumps(dict(records=records)))
+"""
+STUDY = """
+expected = 'a rises with its seed'
+numbers = {'demo/modes': 'modes', 'demo/none': 'nowhere'}
+prepare = ['{tools}/data.py']
+judge = '{tools}/judge.py {config} {checkpoint} {out} {name} {group}'
+runs = {
+    "sr/it's (a) first": dict(
+        config='base.py', changes=dict(level=1), seeds=(0, 1, 2)),
+    'sr/second': dict(config='base.py', changes=dict(level=5)),
+}
+"""
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A project of its own, which is the current folder."""
+    for name, text in {
+        'tools/train.py': TRAIN,
+        'tools/judge.py': JUDGE,
+        'tools/data.py': "open('made', 'a').write('data ')",
+        'configs/base.py': '',
+        'study.py': STUDY,
+    }.items():
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def run(folder, jobs=2):
+    study = compare.read_study(folder / 'study.py')
+    compare.write_cells(study, folder, Path('out'))
+    return study, compare.run_missing(Path('out'), jobs)
+
+
+def test_all_is_run_once_and_comes_into_the_table(folder):
+    study, whole = run(folder)
+    assert whole
+    _, again = run(folder)
+    assert again
+    assert (folder / 'made').read_text() == 'data '
+    calls = sorted((folder / 'out').rglob('calls'))
+    assert [path.read_text() for path in calls] == ['train '] * 4
+    table = compare.collect(study, Path('out'))
+    assert table["sr/it's (a) first"]['demo/modes'] == {0: 1.0, 1: 2.0, 2: 3.0}
+    assert table['sr/second']['demo/modes'] == {0: 5.0}
+    files = compare.write_results(study, Path('out'), Path('docs/study'))
+    text, numbers = (file.read_text() for file in files)
+    assert "| it's (a) first | 3 | 2.00 ± 1.00 |  |" in text
+    assert '| second | 1 | 5.00 |  |' in text
+    assert 'python tools/compare.py configs/studies/study.py' in text
+    assert json.loads(numbers)['expected'] == 'a rises with its seed'
+
+
+def test_the_first_seed_of_all_runs_comes_first(folder):
+    cells = compare.read_study(folder / 'study.py').cells()
+    assert [seed for _, seed in cells] == [0, 0, 1, 2]
+
+
+def test_what_fails_stops_nothing_else_and_is_run_again(folder):
+    study = (folder / 'study.py').read_text()
+    broken = study.replace('level=5)', 'level=5, broken=True)')
+    (folder / 'study.py').write_text(broken)
+    found, whole = run(folder)
+    assert not whole
+    table = compare.collect(found, Path('out'))
+    assert table['sr/second'] == {}
+    assert set(table["sr/it's (a) first"]['demo/modes']) == {0, 1, 2}
+    assert 'it diverged' in (folder / 'out/sr/second/0/output.txt').read_text()
+    (folder / 'study.py').write_text(study)
+    with pytest.raises(UserError, match=r'second.0 was trained with another config'):
+        run(folder)
+
+
+def test_killed_and_started_again_it_goes_on(folder):
+    slow = (folder / 'study.py').read_text().replace('level=1)', 'level=1, slow=60)')
+    (folder / 'study.py').write_text(slow)
+    study = compare.read_study(folder / 'study.py')
+    compare.write_cells(study, folder, Path('out'))
+    code = (
+        'from pathlib import Path; from mmagic_mr.reports import compare; '
+        'compare.run_missing(Path("out"), 1)'
+    )
+    environment = {**os.environ, 'PYTHONPATH': str(ROOT)}
+    process = subprocess.Popen(
+        [sys.executable, '-c', code], env=environment, start_new_session=True
+    )
+    first = folder / 'out' / study.runs[0].folder(0)
+    deadline = time.monotonic() + 60
+    while not (first / 'calls').exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not (first / 'trained').exists()
+    # Its second training is quick; the other seeds still sleep, and are not waited for
+    target = str(Path('out') / study.runs[0].folder(0) / 'result.json')
+    subprocess.run(['make', '-f', 'out/Makefile', target], check=True)
+    assert (first / 'calls').read_text() == 'train train '
+
+
+@pytest.mark.parametrize(
+    ('old', 'new', 'message'),
+    [
+        ('expected =', 'expectations =', 'a study has expected'),
+        ("'demo/modes': 'modes'", "'demo/modes': 1", 'numbers'),
+        ('seeds=(0, 1, 2)', 'seeds=(0, -1)', 'seeds'),
+        ('seeds=(0, 1, 2)', 'seed=0', r'must be dict\(config=.*seed'),
+        ("config='base.py', ", '', r'must be dict\(config='),
+    ],
+)
+def test_a_study_that_is_none_is_refused(folder, old, new, message):
+    (folder / 'study.py').write_text(STUDY.replace(old, new))
+    with pytest.raises(UserError, match=message):
+        compare.read_study(folder / 'study.py')
+
+
+def test_no_study(folder):
+    with pytest.raises(MissingFileError, match='no study'):
+        compare.read_study(folder / 'stud.py')
+
+
+def test_the_projects_own_studies_build_their_configs(tmp_path, monkeypatch):
+    """Every run's config reads, and says of the losses what the study says."""
+    from mmengine.config import Config
+
+    monkeypatch.chdir(tmp_path)
+    for path in sorted((ROOT / 'configs' / 'studies').glob('*.py')):
+        study = compare.read_study(path)
+        compare.write_cells(study, ROOT, Path('out'))
+        for study_run in study.runs:
+            file = Path('out') / study_run.folder(study_run.seeds[0]) / 'config.py'
+            cfg = Config.fromfile(file, import_custom_modules=False)
+            asked = study_run.changes['model'].get('sample_losses')
+            assert cfg.model.get('sample_losses') == asked
