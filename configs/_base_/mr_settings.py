@@ -34,6 +34,14 @@ mr_visualizer = dict(
 mr_collage = dict(type='CollageHook', interval=1000)
 mr_custom_hooks = [mr_collage, dict(type='SampleCollapseHook')]
 
+# Recommended: a scoring rule of the pixels and of what neighbors do together, weighed
+# against the GAN. No predictor, no weight to be found, the same for every host
+mr_crps = dict(
+    type='CRPSLoss',
+    loss_weight='auto',
+    views=dict(pixel=1.0, pool4=1.0, pool16=1.0, diff=1.0),
+)
+
 # For proxy losses only, whose configs put it first in custom_hooks (so that
 # --cfg-options reaches it as custom_hooks.0). The paper trains P until it overfits: the
 # patience ends it, max_iters is a safety net. Order 2 serves proxy MR1 too, as in the

@@ -45,8 +45,12 @@ SETTINGS = {
 }
 
 
-def test_the_table_and_the_baselines_are_all_there_is():
-    assert set(NAMES) == TABLE.keys() | {'srgan_noise_celeba', 'glcic_noise_celeba'}
+BASELINES = {'srgan_noise_celeba', 'glcic_noise_celeba'}
+RECOMMENDED = {'srgan_crps_celeba', 'glcic_crps_celeba'}  # their loss: test_configs.py
+
+
+def test_the_table_the_baselines_and_the_recommended_are_all_there_is():
+    assert set(NAMES) == TABLE.keys() | BASELINES | RECOMMENDED
 
 
 @pytest.mark.parametrize('name', NAMES)
@@ -73,7 +77,10 @@ def test_settings(name):
     # Every validation sample is in the picture, below the six others
     assert hooks['CollageHook'].num_samples == cfg.model.eval_num_samples
     assert hooks['CollageHook'].samples_below
-    if name not in TABLE:
+    if name in RECOMMENDED:
+        assert cfg.model.gen_batch_size == gen_batch
+        return
+    if name in BASELINES:
         assert cfg.model.mr_loss is None
         assert cfg.model.num_samples == 1
         term = cfg.model.pixel_loss if host == 'srgan' else cfg.model.loss_l1_hole
@@ -142,7 +149,7 @@ def test_builds(name, faces, tmp_path):
     configs.check_built(runner, *TABLE.get(name, ()))
     host, model = name.split('_')[0], runner.model
     term = {'srgan': 'pixel_loss', 'glcic': 'loss_l1_hole'}[host]
-    if name in TABLE:
+    if name not in BASELINES:
         assert getattr(model, term, None) is None
     else:
         assert getattr(model, term).loss_weight == {'srgan': 1000, 'glcic': 100}[host]
@@ -158,6 +165,7 @@ def test_builds(name, faces, tmp_path):
         'glcic_noise_celeba',
         'glcic_mr2_celeba',
         'glcic_proxy_mr1_celeba',
+        'glcic_crps_celeba',
     ],
 )
 def test_trains_validates_tests_resumes_and_samples(name, faces, tmp_path):
@@ -174,6 +182,7 @@ def test_trains_validates_tests_resumes_and_samples(name, faces, tmp_path):
     }
     assert all(math.isfinite(v) for values in logged.values() for v in values)
     assert ('train/loss_mr' in logged) == ('mr' in name)
+    assert ('train/loss_crps' in logged) == ('crps' in name)
     assert ('train/pred_std' in logged) == proxy
     assert len(logged['train/loss_gan_g']) == 2
     assert len(logged['train/loss_d_real']) == 1  # of 5 or 3 updates of G

@@ -38,13 +38,15 @@ def table():
             yield name, data, distribution, loss, order, weight
 
 
-def test_the_table_and_the_baselines_are_all_there_is():
-    baselines = {
+def test_the_table_the_baselines_and_the_recommended_are_all_there_is():
+    others = {
         'pix2pix_noise_cityscapes',
         'pix2pix_noise_maps',
         'pix2pix_gan_cityscapes',
+        'pix2pix_crps_cityscapes',
+        'pix2pix_crps_maps',
     }
-    assert {row[0] for row in table()} | baselines == set(NAMES)
+    assert {row[0] for row in table()} | others == set(NAMES)
 
 
 @pytest.mark.parametrize(
@@ -109,6 +111,27 @@ def test_common_settings(name):
         assert position == [None, (0, 0)]
 
 
+@pytest.mark.parametrize(
+    'name',
+    [
+        'pix2pix_crps_cityscapes',
+        'pix2pix_crps_maps',
+        'srgan_crps_celeba',
+        'glcic_crps_celeba',
+        'pix2pix_crps_demo',
+        'srgan_crps_demo',
+        'glcic_crps_demo',
+    ],
+)
+def test_the_recommended_settings_are_the_same_for_all(name):
+    model = read(name).model
+    assert model.sample_losses == {'crps': read('pix2pix_crps_demo').mr_crps}
+    assert model.sample_losses.crps.loss_weight == 'auto'
+    assert model.num_samples == 6
+    assert 'mr_loss' not in model
+    assert 'balance' not in model
+
+
 @pytest.mark.parametrize('data', ['cityscapes', 'maps'])
 def test_baseline_has_l1_and_the_same_noise(data):
     cfg = read(f'pix2pix_noise_{data}')
@@ -139,7 +162,7 @@ def test_builds(name, pairs, tmp_path):
         check_built(runner, loss, order, distribution, weight)
     else:
         check_built(runner)
-        pixel_loss_weight = {'noise': 100, 'gan': 0}[name.split('_')[1]]
+        pixel_loss_weight = {'noise': 100, 'gan': 0, 'crps': 0}[name.split('_')[1]]
         assert runner.model.loss_config['pixel_loss_weight'] == pixel_loss_weight
 
 
@@ -151,6 +174,7 @@ def test_builds(name, pairs, tmp_path):
         'pix2pix_mr2_maps',
         'pix2pix_proxy_mr2_cityscapes',
         'pix2pix_proxy_mr1_laplace_maps',
+        'pix2pix_crps_maps',
     ],
 )
 def test_trains(name, pairs, tmp_path):
@@ -171,6 +195,7 @@ def test_trains(name, pairs, tmp_path):
     ]
     assert all(math.isfinite(number) for number in numbers)
     assert ('loss_mr' in logged) == ('mr' in name)
+    assert ('loss_crps' in logged) == ('weight_crps' in logged) == ('crps' in name)
     assert ('loss_pixel' in logged) == ('noise' in name)
     assert ('pred_std' in logged) == proxy
     assert {'loss_gan_g', 'loss_d_real', 'loss_d_fake'} <= logged.keys()

@@ -31,6 +31,7 @@ def table():
         'perfect sampler': dict(good, modes=0.99),
         'GAN + L1': dict(good, std_ratio=0.1, modes=0.25),
         'GAN + proxy MR2': dict(good, pred_mean_error=0.1, pred_var_error=0.15),
+        'GAN + CRPS': dict(good),
     }
 
 
@@ -49,6 +50,8 @@ def test_numbers_within_their_bounds_are_not_missed(task, table):
         ('GAN + proxy MR2', 'pred_mean_error', 0.16),
         ('GAN + proxy MR2', 'pred_var_error', 0.21),
         ('GAN + proxy MR2', 'pred_var_error', float('nan')),
+        ('GAN + CRPS', 'std_ratio', 1.41),
+        ('GAN + CRPS', 'modes', 0.89),
     ],
 )
 def test_a_number_out_of_bounds_is_missed(task, table, name, column, value):
@@ -58,25 +61,26 @@ def test_a_number_out_of_bounds_is_missed(task, table, name, column, value):
 
 
 @pytest.mark.parametrize('name', ['pix2pix', 'sr', 'inpaint'])
-def test_in_every_demo_a_collapsed_proxy_and_a_diverse_baseline_are_missed(name):
+def test_in_every_demo_a_collapsed_model_and_a_diverse_baseline_are_missed(name):
     task = TASKS[name]
     collapsed = dict(
         std_ratio=0.02, modes=0.25, pred_mean_error=0.1, pred_var_error=0.1
     )
     diverse = dict(collapsed, std_ratio=1.0, modes=1.0)
-    baseline, proxy = task.methods
-    assert missed({baseline: collapsed, proxy: diverse}, task) == []
-    lines = missed({baseline: diverse, proxy: collapsed}, task)
+    baseline, *others = task.methods
+    assert others == ['GAN + proxy MR2', 'GAN + CRPS']
+    assert missed({baseline: collapsed, **dict.fromkeys(others, diverse)}, task) == []
+    lines = missed({baseline: diverse, **dict.fromkeys(others, collapsed)}, task)
     assert [line.split(' is ')[0] for line in lines] == [
         f'{method}: {COLUMNS[column]}'
-        for method in (baseline, proxy)
+        for method in (baseline, *others)
         for column in ('std_ratio', 'modes')
     ]
 
 
 def test_table_has_a_row_per_method_and_leaves_unknown_cells_empty(task, table):
     lines = as_markdown(table, task).splitlines()
-    assert len(lines) == 5
+    assert len(lines) == 6
     assert all(line.count('|') == len(COLUMNS) + 2 for line in lines)
     assert lines[3] == (
         '| GAN + L1 | 0.10 (0 to 0.15) | 0.30 | 0.25 (0 to 0.4) | 0.20 |  |  |'
@@ -161,17 +165,17 @@ def test_short_demo_ends_with_table_and_picture(name, tmp_path, monkeypatch, cap
     table = result['table']
     task = TASKS[name]
     assert set(table) == {'perfect sampler', *task.methods}
-    baseline, proxy = (table[method] for method in task.methods)
+    baseline, proxy, crps = (table[method] for method in task.methods)
     assert table['perfect sampler']['std_ratio'] == pytest.approx(1, abs=0.05)
     assert table['perfect sampler']['modes'] > 0.97
     assert 'pred_mean_error' in proxy
-    assert 'pred_mean_error' not in baseline
-    for row in baseline, proxy:
+    assert 'pred_mean_error' not in baseline | crps
+    for row in baseline, proxy, crps:
         assert set(task.check_columns) <= set(row)
         # Outside the hole nothing changes, however little was trained
         assert row.get('outside', 0) == 0
     assert (tmp_path / 'out' / 'demo.md').read_text() in printed
-    # Two groups of four rows, six pictures and eight samples in each.
+    # Three groups of four rows, six pictures and eight samples in each.
     width, height = Image.open(tmp_path / 'out' / 'demo.png').size
     assert width == 4 + 14 * (96 + 4)
-    assert height > 8 * (96 + 4)
+    assert height > 12 * (96 + 4)

@@ -107,6 +107,7 @@ TASKS = {
         methods={
             'GAN + L1': 'pix2pix_noise_demo',
             'GAN + proxy MR2': 'pix2pix_proxy_mr2_demo',
+            'GAN + CRPS': 'pix2pix_crps_demo',
         },
         write_data=scenes.write_pairs,
         path_key='pair_path',
@@ -119,6 +120,7 @@ TASKS = {
                 pred_mean_error=(0, 0.15),
                 pred_var_error=(0, 0.2),
             ),
+            'GAN + CRPS': dict(std_ratio=(0.6, 1.4), modes=(0.9, 1)),
         },
         scored='scenes',
     ),
@@ -126,6 +128,7 @@ TASKS = {
         methods={
             'GAN + L2': 'srgan_noise_demo',
             'GAN + proxy MR2': 'srgan_proxy_mr2_demo',
+            'GAN + CRPS': 'srgan_crps_demo',
         },
         write_data=sr.write_engravings,
         path_key='img_path',
@@ -133,6 +136,7 @@ TASKS = {
         expected={
             'GAN + L2': dict(std_ratio=(0, 0.15), modes=(0, 0.4)),
             'GAN + proxy MR2': dict(std_ratio=(0.5, 1.5), modes=(0.8, 1)),
+            'GAN + CRPS': dict(std_ratio=(0.5, 1.5), modes=(0.8, 1)),
         },
         scored='pictures, each of their tiles on its own',
         checks=_lr_psnr,
@@ -142,6 +146,7 @@ TASKS = {
         methods={
             'GAN + L2': 'glcic_noise_demo',
             'GAN + proxy MR2': 'glcic_proxy_mr2_demo',
+            'GAN + CRPS': 'glcic_crps_demo',
         },
         write_data=inpaint.write_inpaintings,
         path_key='gt_path',
@@ -149,6 +154,7 @@ TASKS = {
         expected={
             'GAN + L2': dict(std_ratio=(0, 0.15), modes=(0, 0.4)),
             'GAN + proxy MR2': dict(std_ratio=(0.5, 1.5), modes=(0.8, 1)),
+            'GAN + CRPS': dict(std_ratio=(0.5, 1.5), modes=(0.8, 1)),
         },
         scored='pictures, inside the hole',
         per_pixel=False,
