@@ -4,12 +4,14 @@ import copy
 
 import pytest
 import torch
-from helpers import hosts
+from helpers import hosts, tiny
 from mmengine.model import ExponentialMovingAverage
+from mmengine.runner import Runner
 from torch import nn
 
 from mmagic_mr.errors import UserError
 from mmagic_mr.host import unwrap
+from mmagic_mr.inference import load_model, sample_image
 from mmagic_mr.models.ema import AveragedGenerator
 
 EMA = dict(decay=0.9)
@@ -219,3 +221,59 @@ def test_saved_and_loaded_it_goes_on(spec):
     train(part, spec.data(2), 1, wrappers)
     for name, value in whole.averaged_generator.state_dict().items():
         assert torch.equal(part.averaged_generator.state_dict()[name], value), name
+
+
+def run(data_root, work_dir, ema, load_from=None):
+    """Two iterations through a Runner; its config."""
+    cfg = tiny.load('pix2pix_mr1_cityscapes', data_root, work_dir)
+    cfg.model.ema, cfg.load_from, cfg.custom_hooks = ema, load_from, []
+    cfg.val_evaluator = cfg.test_evaluator = dict(
+        type='Evaluator', metrics=[dict(type='MAE', gt_key='a', pred_key='b')]
+    )
+    runner = Runner.from_cfg(cfg)
+    runner.val_loop.run = lambda: None
+    runner.train()
+    return cfg
+
+
+@pytest.fixture(scope='module')
+def checkpoints(tmp_path_factory):
+    root = tmp_path_factory.mktemp('ema')
+    data_root = tiny.write_pairs(root / 'data')
+    kinds = ('ema', EMA), ('no', None)
+    configs = [run(data_root, root / name, ema) for name, ema in kinds]
+    return data_root, *configs
+
+
+def test_tools_load_it_and_sample_from_it(checkpoints):
+    data_root, cfg, _ = checkpoints
+    file = f'{cfg.work_dir}/iter_2.pth'
+    model = load_model(cfg, file)
+    assert int(model.averaged_generator.steps) == 2
+    image = next((data_root / 'val').iterdir())
+    sample = sample_image(model, image, 2, seed=1, pair=True).samples
+    generator = model.generators
+    generator.load_state_dict(model.averaged_generator.module.state_dict())
+    model.averaged_generator.steps.zero_()
+    same = sample_image(model, image, 2, seed=1, pair=True).samples
+    torch.testing.assert_close(sample, same)
+
+
+def test_tools_refuse_a_checkpoint_of_another_kind(checkpoints):
+    _, averaged, plain = checkpoints
+    with pytest.raises(UserError, match=r'unexpected \(averaged_generator'):
+        load_model(plain, f'{averaged.work_dir}/iter_2.pth')
+    with pytest.raises(UserError, match=r'missing \(averaged_generator'):
+        load_model(averaged, f'{plain.work_dir}/iter_2.pth')
+
+
+def test_a_run_begins_with_weights_that_have_no_average(checkpoints, tmp_path, capfd):
+    data_root, _, plain = checkpoints
+    cfg = run(data_root, tmp_path, EMA, load_from=f'{plain.work_dir}/iter_2.pth')
+    said = capfd.readouterr()
+    lines = [line for line in said.out.splitlines() if 'averaged_generator' in line]
+    starts = [line for line in lines if 'starts as a copy' in line]
+    assert len(starts) == 1
+    assert 'INFO' in starts[0]
+    assert 'missing keys' not in said.out + said.err
+    assert load_model(cfg, f'{cfg.work_dir}/iter_2.pth').averaged_generator.steps == 2
