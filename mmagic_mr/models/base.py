@@ -50,6 +50,9 @@ class Host(ABC):
 
     # -- what a host may override --------------------------------------------------
 
+    def prepare_networks(self) -> None:  # noqa: B027  (most need none)
+        """Change the networks that MMagic has built, before anything is added."""
+
     def drop_reconstruction(self, host: dict, keep: tuple[str, ...]) -> list[str]:
         """Take the reconstruction terms out of the host's arguments.
 

@@ -1,18 +1,23 @@
 """Training against a discriminator: the terms of both sides, and whose turn it is."""
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import ClassVar, final
 
 import torch
+from mmengine.logging import print_log
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
-from mmagic_mr.checks import Count, checked
+from mmagic_mr.checks import Count, Positive, check_kind, checked
 from mmagic_mr.errors import UserError
 from mmagic_mr.functional import Moments
 from mmagic_mr.host import accumulation, unwrap
+from mmagic_mr.models import arguments
 from mmagic_mr.models.balance import is_automatic
 from mmagic_mr.models.batch import Batch
+from mmagic_mr.models.gradient_penalty import gradient_penalty
 from mmagic_mr.models.reconstruction import MomentReconstruction
 
 
@@ -25,6 +30,8 @@ class MomentGAN(MomentReconstruction):
 
     Args:
         gen_updates_per_disc: Updates of the generator per update of the discriminator.
+        gradient_penalty: ``dict(weight=10.0)``: WGAN-GP's term of the discriminator,
+            ``loss_gp`` in the log; beside a GAN loss with ``gan_type='wgan'``.
         kwargs: Those of `MomentReconstruction` and of MMagic's class.
     """
 
@@ -71,9 +78,21 @@ class MomentGAN(MomentReconstruction):
     # -- what it gets --------------------------------------------------------------
 
     @checked
-    def __init__(self, *, gen_updates_per_disc: Count = 1, **kwargs):
+    def __init__(
+        self,
+        *,
+        gen_updates_per_disc: Count = 1,
+        gradient_penalty: dict | None = None,
+        **kwargs,
+    ):
+        if gradient_penalty is not None:
+            arguments.check_names('gradient_penalty', gradient_penalty, ('weight',))
+            weight = gradient_penalty.get('weight')
+            check_kind('gradient_penalty: weight', weight, Positive)
         super().__init__(**kwargs)
         self.gen_updates_per_disc = gen_updates_per_disc
+        self.penalty_weight = gradient_penalty and gradient_penalty['weight']
+        self._penalty_checked = False
 
     @property
     def adversary(self) -> nn.Module | None:
@@ -123,6 +142,7 @@ class MomentGAN(MomentReconstruction):
         """One iteration: see the class. Returns the values to log."""
         self._check_predictor()
         self._check_balance()
+        self._check_penalty()
         batch = self.make_batch(self.data_preprocessor(data, True))
         iteration = self._next_iteration()
         adversarial = self.adversarial and self.is_adversarial(iteration)
@@ -161,9 +181,42 @@ class MomentGAN(MomentReconstruction):
                     generator, batch, 1, seeds=seeds, seed_device=batch.x.device
                 )
                 fake = self.compose(batch, fake)
-            losses = self.discriminator_losses(batch, batch.y.unsqueeze(1), fake)
+            real = batch.y.unsqueeze(1)
+            losses = self.discriminator_losses(batch, real, fake)
+            if self.penalty_weight:
+                losses['loss_gp'] = self._penalty(batch, real, fake, iteration)
         wrapper.update_params(self.discriminator_weight * sum(losses.values()))
         return {name: loss.detach() for name, loss in losses.items()}
+
+    def _penalty(self, batch: Batch, real, fake, iteration: int) -> Tensor:
+        seeds = self._train_seeds(len(real), iteration, purpose=2)
+        generators = (torch.Generator().manual_seed(seed) for seed in seeds)
+        share = torch.stack([torch.rand((), generator=g) for g in generators])
+        mask = None if batch.mask is None else batch.mask.unsqueeze(1)
+        network = self.bare_discriminator
+        return self.penalty_weight * gradient_penalty(
+            lambda images: self.discriminate(network, batch, images),
+            *(real, fake, share.to(real.device), mask),
+        )
+
+    def _check_penalty(self) -> None:
+        if self._penalty_checked or not self.penalty_weight:
+            return
+        self._penalty_checked = True
+        if not self.adversarial:
+            raise UserError(
+                f'gradient_penalty=dict(weight={self.penalty_weight}) is of the '
+                'discriminator, and there is no GAN loss (or its loss_weight is 0): '
+                'take it out'
+            )
+        if any(isinstance(m, _BatchNorm) for m in self.bare_discriminator.modules()):
+            print_log(
+                'gradient_penalty: the discriminator has batch normalization, so that '
+                "an image's gradient depends on the others; take norm_cfg=None or "
+                "dict(type='IN') for it",
+                'current',
+                logging.WARNING,
+            )
 
     def _update_generator(
         self, batch: Batch, wrapper, iteration: int, update: int, adversarial: bool

@@ -99,9 +99,6 @@ class MRPix2Pix(MomentGAN, Pix2Pix):
         defaults = dict(type='GANLoss', gan_type='vanilla')
         self.gan_loss = build('gan_loss', {**defaults, **(gan_loss or {})})
         self.pixel_loss = MODELS.build(dict(type='L1Loss'))
-        self.generators = DomainNetworks(self.generators)
-        if self.discriminators is not None:
-            self.discriminators = DomainNetworks(self.discriminators)
         self.target_domain = target_domain(self)
         (self.source_domain,) = self.get_other_domains(self.target_domain)
         self.input_field = f'img_{self.source_domain}'
@@ -117,6 +114,11 @@ class MRPix2Pix(MomentGAN, Pix2Pix):
             networks.append(self.predictor)
         for network in networks:
             network.init_weights()
+
+    def prepare_networks(self) -> None:
+        self.generators = DomainNetworks(self.generators)
+        if self.discriminators is not None:
+            self.discriminators = DomainNetworks(self.discriminators)
 
     def drop_reconstruction(self, host: dict, keep: tuple[str, ...]) -> list[str]:
         loss_config = dict(host.get('loss_config') or {})

@@ -11,27 +11,28 @@ from mmengine.dist import get_rank, get_world_size
 from mmengine.logging import print_log
 from torch import Tensor, nn
 
-from mmagic_mr.checks import Count, checked
+from mmagic_mr.checks import Count, Ratio, check_kind, checked
 from mmagic_mr.errors import UserError
 from mmagic_mr.functional import Moments, masked_mean, variance_of
-from mmagic_mr.host import DataSample, unwrap
-from mmagic_mr.models import arguments, evaluation
+from mmagic_mr.host import unwrap
+from mmagic_mr.models import arguments
 from mmagic_mr.models.arguments import build
-from mmagic_mr.models.base import Host
 from mmagic_mr.models.batch import Batch
+from mmagic_mr.models.ema import AveragedGenerator
 from mmagic_mr.models.input_norm import InputNorm
-from mmagic_mr.sampling import add_noise_sites, sampling
+from mmagic_mr.models.sampler import Sampler
+from mmagic_mr.sampling import add_noise_sites
 
 
-class MomentReconstruction(Host):
+class MomentReconstruction(Sampler):
     """Mixin that gives a model of MMagic K samples per input and sample losses.
 
     It stands before MMagic's class in the bases. `MomentGAN` adds what hosts with a
     discriminator share.
 
     Args:
-        noise: Where z enters; see `mmagic_mr.sampling.add_noise_sites`, or the name of
-            one of the host's ``noise_presets``.
+        noise: Where z enters: the name of one of the host's ``noise_presets``, or a
+            dict, see `mmagic_mr.sampling.add_noise_sites`.
         num_samples: K, samples per input in the generator's update. None: 10, or 1
             without noise.
         eval_num_samples: K in validation and test; None: ``num_samples``.
@@ -48,6 +49,8 @@ class MomentReconstruction(Host):
         input_norm: ``dict(mean=(r, g, b), std=(r, g, b))`` of x, in [0, 1].
         share_work: Compute once per input what its samples have in common. False: the
             inputs are repeated, for networks that this does not suit.
+        ema: ``dict(decay=0.999)``: validation, test and tools sample from an average of
+            the generator over its updates, see `AveragedGenerator`.
         whiten: Old name of ``input_norm``.
         host: Everything else goes to MMagic's constructor; what the host would not use
             is refused.
@@ -76,6 +79,7 @@ class MomentReconstruction(Host):
         predictor: dict | None = None,
         input_norm: dict | None = None,
         share_work: bool = True,
+        ema: dict | None = None,
         whiten: dict | None = None,
         **host,
     ):
@@ -97,6 +101,7 @@ class MomentReconstruction(Host):
         self._replace_reconstruction(losses, tuple(keep), host)
         generator = deepcopy(host[self.generator_arg])
         super().__init__(**host)
+        self.prepare_networks()
 
         self.num_samples = num_samples or (1 if noise is None else 10)
         self.eval_num_samples = eval_num_samples or self.num_samples
@@ -106,6 +111,7 @@ class MomentReconstruction(Host):
         if noise is not None:
             for network in self.noisy_networks():
                 self.noise_sites = add_noise_sites(network, noise, self.noise_presets)
+        self.averaged_generator = self._build_average(ema)
         built = {name: build('sample_losses: ' + name, c) for name, c in losses.items()}
         for name, loss in built.items():
             arguments.check_sample_loss(name, loss, self.num_samples)
@@ -160,100 +166,18 @@ class MomentReconstruction(Host):
         defaults = dict(type='MomentPredictor', generator=generator)
         return build('predictor', {**defaults, **(config or {})})
 
+    def _build_average(self, config):
+        if config is None:
+            return None
+        arguments.check_names('ema', config, ('decay',))
+        check_kind('ema: decay', config.get('decay'), Ratio)
+        generator = getattr(self, self.generator_name)
+        return AveragedGenerator(generator, config['decay'])
+
     def init_weights(self) -> None:
         super().init_weights()
         if self.predictor is not None:
             self.predictor.init_weights()
-
-    # -- sampling ------------------------------------------------------------------
-
-    @final
-    def normalize(self, x: Tensor) -> Tensor:
-        """x as the data preprocessor gives it, as the generator takes it."""
-        return x if self.input_norm is None else self.input_norm(x)
-
-    @final
-    def draw(self, network, batch: Batch, num_samples: int, **source) -> Tensor:
-        """Samples as the generator gives them; see `mmagic_mr.sampling.sampling`.
-
-        Shape:
-            N rows of ``batch`` to (N, K, C, H, W).
-        """
-        share = self.share_work
-        with sampling(len(batch.x), num_samples, share=share, **source) as drawing:
-            output = self.generate(network, drawing.enter(batch.x))
-            return drawing.samples(self.to_samples(output))
-
-    def sample(
-        self,
-        x: Tensor,
-        num_samples: int | None = None,
-        z: dict | None = None,
-        seed: int | list[int] | None = None,
-        keep: dict | None = None,
-    ) -> Tensor:
-        """Draw K samples for each input.
-
-        Args:
-            x: Condition as the data preprocessor gives it.
-            num_samples: K; None: ``eval_num_samples``.
-            z: The noise itself, site name to (N, K, channels, h, w).
-            seed: An integer (the same z for every input), or one for each input. The
-                samples of an input depend on x and its seed alone (in eval mode).
-                Neither z nor seed: fresh noise.
-            keep: A dict that gets the noise used, in the form of ``z``.
-
-        Returns:
-            Samples, in the range of the network's output.
-
-        Raises:
-            UserError: Both z and seed; z of another shape or without a site; as many
-                seeds as inputs are not given.
-
-        Shape:
-            x (N, C, H, W) to (N, K, C', H', W').
-        """
-        condition = self.make_condition(x)
-        return self.sample_batch(condition, num_samples, z=z, seed=seed, keep=keep)
-
-    def sample_batch(
-        self, batch: Batch, num_samples: int | None = None, z=None, seed=None, keep=None
-    ) -> Tensor:
-        """`sample` for what `make_batch` makes."""
-        if z is not None and seed is not None:
-            raise UserError('give z or seed, not both')
-        n = len(batch.x)
-        seeds = [seed] * n if isinstance(seed, int) else seed
-        if seeds is not None and len(seeds) != n:
-            raise UserError(f'{len(seeds)} seeds for {n} inputs')
-        samples = self.draw(
-            unwrap(getattr(self, self.generator_name)),
-            batch,
-            num_samples or self.eval_num_samples,
-            z=z,
-            seeds=seeds,
-            seed_device='cpu',
-            keep=keep,
-        )
-        return self.compose(batch, samples)
-
-    def predict_moments(self, x: Tensor) -> Moments | None:
-        """The predictor's center and dispersion; None without a predictor.
-
-        Shape:
-            x (N, C, H, W), as the data preprocessor gives it, to two (N, C', H', W').
-        """
-        return self.predict_batch(self.make_condition(x))
-
-    def predict_batch(self, batch: Batch) -> Moments | None:
-        """`predict_moments` for what `make_batch` makes."""
-        if self.predictor is None:
-            return None
-        center, dispersion = self.predictor.moments(batch.x)
-        center = self.compose(batch, center.unsqueeze(1)).squeeze(1)
-        if batch.known is not None:  # and a known pixel does not vary
-            dispersion = dispersion * (batch.mask > 0)
-        return Moments(center, dispersion)
 
     # -- losses --------------------------------------------------------------------
 
@@ -367,15 +291,3 @@ class MomentReconstruction(Host):
         entropy = np.random.SeedSequence((torch.initial_seed(), iteration, purpose))
         words = entropy.generate_state(n * get_world_size(), np.uint64)
         return words[n * get_rank() : n * (get_rank() + 1)].tolist()
-
-    # -- validation and test -------------------------------------------------------
-
-    def val_step(
-        self, data: dict, num_samples: int | None = None, seed: int | None = None
-    ) -> list[DataSample]:
-        """Draw samples in evaluation mode; see `evaluation.evaluate_batch`."""
-        return evaluation.evaluate_batch(self, data, num_samples, seed)
-
-    def test_step(self, data: dict) -> list[DataSample]:
-        """Same as `val_step`."""
-        return self.val_step(data)

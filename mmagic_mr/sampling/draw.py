@@ -12,7 +12,7 @@ from torch import Tensor
 
 from mmagic_mr.errors import UserError
 from mmagic_mr.sampling.channel_cat import ChannelCat
-from mmagic_mr.sampling.noise import draw_noise
+from mmagic_mr.sampling.noise import GLOBAL, draw_noise
 from mmagic_mr.sampling.recompute import Carried, active_contexts
 from mmagic_mr.sampling.sharing import SharedForward
 
@@ -52,6 +52,7 @@ class Drawing(Carried):
         # From the first checkpoint on: z of each visit, for the recomputation.
         self._memory: dict[tuple[str, int], Tensor] | None = None
         self._replaying = False
+        self._everywhere: Tensor | None = None  # the one z of all global sites
 
     # -- what a caller uses --------------------------------------------------------
 
@@ -126,15 +127,45 @@ class Drawing(Carried):
             (N*K, channels, *size)
         """
         self._check_rows(site, like.shape[0])
+        return self._z(site, noise_type, (channels, *size), like.device)
+
+    def z_everywhere(
+        self, site: str, noise_type: str, channels: int, like: Tensor
+    ) -> Tensor:
+        """As `z`, for a site that shares one vector with all others.
+
+        Drawn at the first of them. In ``z`` and ``keep`` its name is ``'global'``.
+
+        Raises:
+            UserError: as `z`; a site before had another number of channels.
+
+        Shape:
+            (N*K, channels, 1, 1)
+        """
+        self._check_rows(site, like.shape[0])
+        if not self._visits[GLOBAL]:  # or again, where a recomputation begins before it
+            z = self._z(GLOBAL, noise_type, (channels, 1, 1), like.device)
+            self._everywhere = z
+        assert self._everywhere is not None
+        if self._everywhere.shape[1] != channels:
+            raise UserError(
+                f'noise site {site!r} has {channels} channels, and the one z of this '
+                f'call has {self._everywhere.shape[1]}: give all sites the same number'
+            )
+        return self._everywhere.to(like.device)
+
+    def _z(
+        self, site: str, noise_type: str, size: tuple[int, ...], device: torch.device
+    ) -> Tensor:
         visit = site, self._visits[site]
         self._visits[site] += 1
-        shape = (self.num_samples, channels, *size)
+        shape = (self.num_samples, *size)
         if self._given is not None:
             z = self._given_z(site, shape)
         elif self._generators is None:
             # Drawn in a recomputation as well: what is drawn next, dropout for one,
             # finds the random numbers that it found in the forward pass.
-            z = draw_noise(noise_type, (self.num_inputs, *shape), device=like.device)
+            z = draw_noise(noise_type, (self.num_inputs, *shape), device=device)
             z = self._remembered(visit, z)
         elif self._replaying:
             z = self._remembered(visit, None)
@@ -143,7 +174,7 @@ class Drawing(Carried):
                 draw_noise(noise_type, shape, g, g.device) for g in self._generators
             ]
             z = self._remembered(visit, torch.stack(draws))
-        z = z.to(like.device)
+        z = z.to(device)
         if self._keep is not None:
             self._keep[site] = z
         return z.flatten(0, 1)
@@ -173,8 +204,9 @@ class Drawing(Carried):
         assert self._given is not None
         expected = (self.num_inputs, *shape)
         if site not in self._given:
+            what = 'one vector for the image' if site == GLOBAL else 'noise site'
             raise UserError(
-                f'z lacks the noise site {site!r}; it has {sorted(self._given)}'
+                f'z lacks the {what} {site!r}; it has {sorted(self._given)}'
             )
         if tuple(self._given[site].shape) != expected:
             raise UserError(
@@ -231,7 +263,8 @@ def sampling(
             :mod:`mmagic_mr.sampling.sharing`); False: the network runs on N*K rows
             from the start, for a network that sharing does not suit. The samples are
             the same, to rounding.
-        z: the noise itself, by the name of its site, (N, K, C, H, W) each.
+        z: the noise itself, by the name of its site, (N, K, C, H, W) each; of a network
+            with ``extent='global'``, ``{'global': z}``, (N, K, C, 1, 1).
         seeds: one integer for each input: its samples depend on it and on the input,
             not on the batch. Without ``z`` and ``seeds`` the noise is fresh.
         seed_device: where seeded noise is drawn; a seed means other numbers on another

@@ -4,11 +4,15 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmagic_mr.errors import UserError
 
 NOISE_TYPES = ('gaussian', 'uniform', 'bernoulli', 'categorical')
+# A z for each place of each site, or one vector for the image, the same at all sites.
+EXTENTS = ('map', 'global')
+GLOBAL = 'global'  # the name of that vector, where others have that of their site
 
 
 def draw_noise(
@@ -62,6 +66,7 @@ class NoiseInput(nn.Module):
         channels: number of channels of z.
         noise_type: see :func:`draw_noise`.
         site: name of ``conv`` in its generator.
+        extent: ``'map'``, a z for each place; ``'global'``, one for all places.
 
     The weights start with the standard deviation of the host's own, as if the
     convolution had been made for [h, z] at once.
@@ -70,7 +75,8 @@ class NoiseInput(nn.Module):
         UserError: a convolution with groups.
 
     Shape:
-        (rows, channels, H, W) to what ``conv`` gives for (rows, its channels, H, W).
+        (rows, channels, H, W), or with ``extent='global'`` (rows, channels, 1, 1), to
+        what ``conv`` gives for (rows, its channels, H, W).
     """
 
     def __init__(
@@ -79,6 +85,7 @@ class NoiseInput(nn.Module):
         channels: int,
         noise_type: str,
         site: str,
+        extent: str = 'map',
     ):
         super().__init__()
         if conv.groups != 1:
@@ -89,6 +96,7 @@ class NoiseInput(nn.Module):
         self.channels = channels
         self.noise_type = noise_type
         self.site = site
+        self.extent = extent
         geometry: dict[str, Any] = dict(
             stride=conv.stride,
             padding=conv.padding,
@@ -103,6 +111,70 @@ class NoiseInput(nn.Module):
         self.conv = kind(channels, conv.out_channels, size, **geometry)
         nn.init.normal_(self.conv.weight, std=float(conv.weight.detach().std()))
 
-    def forward(self, z: Tensor) -> Tensor:
-        output: Tensor = self.conv(z.to(self.conv.weight))
-        return output
+    def forward(self, z: Tensor, size: Sequence[int]) -> Tensor:
+        """What is added to the output of the host's convolution.
+
+        Args:
+            z: the noise.
+            size: height and width of the input of that convolution.
+        """
+        z = z.to(self.conv.weight)
+        if self.extent == 'map':
+            output: Tensor = self.conv(z)
+            return output
+        return constant_convolution(self.conv, z, size)
+
+
+def constant_convolution(
+    conv: nn.Conv2d | nn.ConvTranspose2d, z: Tensor, size: Sequence[int]
+) -> Tensor:
+    """``conv(z.expand(-1, -1, *size))``, without the map.
+
+    Where the input is the same everywhere, an output is a sum of the taps of the kernel
+    that do not fall on the padding. Which these are is known for rows and columns
+    apart: with U and V, of zeros and ones, the output is U^T (W z) V. It takes k
+    multiplications for each output, where the map takes C k^2.
+
+    Args:
+        conv: without bias and groups.
+        z: a vector for each row.
+        size: height and width of the map.
+
+    Shape:
+        (rows, C, 1, 1) to (rows, C', H', W').
+
+    Example:
+        >>> conv, z = nn.Conv2d(2, 3, 4, 2, 1, bias=False), torch.rand(5, 2, 1, 1)
+        >>> output = constant_convolution(conv, z, (8, 6))
+        >>> torch.allclose(output, conv(z.expand(-1, -1, 8, 6)), atol=1e-6)
+        True
+    """
+    transposed = isinstance(conv, nn.ConvTranspose2d)
+    places = 'rc,coab->roab' if transposed else 'rc,ocab->roab'
+    taps = torch.einsum(places, z.flatten(1), conv.weight)
+    rows, columns = (_reached(conv, i, size[i], z).to(taps) for i in (0, 1))
+    return rows.T @ taps @ columns
+
+
+def _reached(
+    conv: nn.Conv2d | nn.ConvTranspose2d, axis: int, length: int, like: Tensor
+) -> Tensor:
+    """1 where a tap of the kernel meets the input, by output place along an axis.
+
+    Shape:
+        (kernel size, output places)
+    """
+    size = conv.kernel_size[axis]
+    each_tap = torch.eye(size, dtype=like.dtype, device=like.device)
+    line = each_tap.new_ones(1, 1, length)
+    stride, dilation = conv.stride[axis], conv.dilation[axis]
+    padding = conv.padding if isinstance(conv.padding, str) else conv.padding[axis]
+    if isinstance(conv, nn.ConvTranspose2d):
+        assert not isinstance(padding, str)
+        more = conv.output_padding[axis]
+        return F.conv_transpose1d(
+            line, each_tap[None], None, stride, padding, more, 1, dilation
+        )[0]
+    reached = F.conv1d(line, each_tap[:, None], None, stride, padding, dilation)[0]
+    # Any other padding continues the map: no tap falls on anything else.
+    return reached if conv.padding_mode == 'zeros' else torch.ones_like(reached)

@@ -20,11 +20,13 @@ from typing import Any, TypeAlias
 from torch import Tensor, nn
 
 from mmagic_mr.errors import UserError
+from mmagic_mr.sampling.channel_cat import leaves
 from mmagic_mr.sampling.draw import Drawing, current_drawing
-from mmagic_mr.sampling.noise import NOISE_TYPES, NoiseInput
+from mmagic_mr.sampling.noise import EXTENTS, NOISE_TYPES, NoiseInput
 
 Sites: TypeAlias = Mapping[str, int]
 Preset: TypeAlias = Sites | Callable[[nn.Module], Sites]
+_KEYS = ('sites', 'preset', 'type', 'extent')
 
 
 def add_noise_sites(
@@ -37,18 +39,23 @@ def add_noise_sites(
     Args:
         generator: any network made of ``Conv2d`` and ``ConvTranspose2d``.
         noise: name of one of the ``presets``, or
-            ``dict(sites={'<regex of module names>': channels, ...}, type='gaussian')``
-            (types: see :func:`~mmagic_mr.sampling.noise.draw_noise`). A regex matches
-            the whole name.
+            ``dict(sites={'<regex of module names>': channels, ...}, type='gaussian',
+            extent='map')``, with ``preset='<name>'`` in place of ``sites`` for those of
+            a preset. A regex matches the whole name. Types: see
+            :func:`~mmagic_mr.sampling.noise.draw_noise`. Extents: ``'map'``, a z for
+            each place, as in the paper; ``'global'``, one vector for the whole image,
+            the same at all places of all sites. That one is called ``'global'`` where
+            noise is given or kept by name, and its shape is (N, K, C, 1, 1).
         presets: the host's own, by name: sites, or what makes them of the generator.
 
     Returns:
         The names of the convolutions, in the order of the network's modules.
 
     Raises:
-        UserError: unknown preset, key or noise type, no sites, a number of channels
-            that is none, a pattern that matches no convolution (near names are
-            listed), or a convolution that is matched twice or has noise already.
+        UserError: unknown preset, key, noise type or extent, no sites, a number of
+            channels that is none, or not the same at all sites of global noise, a
+            pattern that matches no convolution (near names are listed), or a
+            convolution that is matched twice or has noise already.
 
     Example:
         >>> net = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 3, 3))
@@ -56,21 +63,30 @@ def add_noise_sites(
         ['2']
         >>> [name for name, _ in net.named_parameters()]
         ['0.weight', '0.bias', '2.weight', '2.bias', '2.noise.conv.weight']
+
+    Reference:
+        ``'global'``: Alet et al., "Skillful joint probabilistic weather forecasting
+        from marginals", 2025.
     """
-    patterns, noise_type = _read(generator, noise, presets)
+    patterns, noise_type, extent = _read(generator, noise, presets)
     convolutions = {
         name: module
         for name, module in generator.named_modules()
         if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d))
     }
     sites = _match(patterns, convolutions, type(generator).__name__)
+    if extent == 'global':
+        _check_channels(sites)
     inputs = {
-        name: NoiseInput(convolutions[name], channels, noise_type, name)
+        name: NoiseInput(convolutions[name], channels, noise_type, name, extent)
         for name, channels in sites.items()
     }
     for name, noise_input in inputs.items():
         convolutions[name].noise = noise_input
         convolutions[name].register_forward_hook(_add_noise)
+    if extent == 'global':
+        generator.register_forward_pre_hook(_begin_alone, with_kwargs=True)
+        generator.register_forward_hook(_end_alone, always_call=True)
     return [name for name in convolutions if name in sites]
 
 
@@ -85,34 +101,63 @@ def _add_noise(conv: nn.Module, args: tuple[Any, ...], output: Tensor) -> Tensor
         )
     drawing = current_drawing() or Drawing(output.shape[0], 1)
     size = args[0].shape[-2:]
-    z = drawing.z(noise.site, noise.noise_type, noise.channels, size, output)
+    if noise.extent == 'global':
+        z = drawing.z_everywhere(noise.site, noise.noise_type, noise.channels, output)
+    else:
+        z = drawing.z(noise.site, noise.noise_type, noise.channels, size, output)
     # By the rule of `sharing` where rows are shared.
-    noisy: Tensor = output + noise(z)
+    noisy: Tensor = output + noise(z, size)
     return noisy
+
+
+class _Alone(Drawing):
+    """Of a call outside of `sampling`: all sites of the network get the same z."""
+
+    def __init__(self, network: nn.Module, rows: int):
+        super().__init__(rows, 1)
+        self.network = network
+
+
+def _begin_alone(
+    network: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> None:
+    """Forward pre-hook of a network with global noise."""
+    if current_drawing() is None:
+        inputs = [
+            v for v in leaves((args, kwargs)) if isinstance(v, Tensor) and v.dim()
+        ]
+        if not inputs:
+            raise UserError(
+                f'{type(network).__name__} has global noise and was called without a '
+                'tensor: give it one of a row for each sample'
+            )
+        _Alone(network, len(inputs[0])).activate()
+
+
+def _end_alone(network: nn.Module, args: Any, output: Any) -> None:
+    """Forward hook of a network with global noise."""
+    drawing = current_drawing()
+    if isinstance(drawing, _Alone) and drawing.network is network:
+        drawing.deactivate()
 
 
 def _read(
     generator: nn.Module, noise: Any, presets: Mapping[str, Preset]
-) -> tuple[Sites, str]:
-    """Patterns with their channels, and the type, of what a user wrote."""
+) -> tuple[Sites, str, str]:
+    """Patterns with their channels, type and extent, of what a user wrote."""
     if isinstance(noise, str):
-        if noise not in presets:
-            raise UserError(
-                f'unknown noise preset {noise!r}; presets here are {sorted(presets)}, '
-                'or give dict(sites={...})'
-            )
-        preset = presets[noise]
-        noise = dict(sites=preset(generator) if callable(preset) else preset)
+        noise = dict(preset=noise)
     if not isinstance(noise, Mapping):
         raise UserError(
             'noise must be the name of a preset or dict(sites={...}), got '
             f'{type(noise).__name__}'
         )
     for key in noise:
-        if key not in ('sites', 'type'):
-            near = _near(str(key), ('sites', 'type'))
+        if key not in _KEYS:
+            near = _near(str(key), _KEYS)
             raise UserError(f'unknown key {key!r} in noise=dict(...){near}')
-    sites, noise_type = noise.get('sites'), noise.get('type', 'gaussian')
+    noise_type, extent = noise.get('type', 'gaussian'), noise.get('extent', 'map')
+    sites = _sites(generator, noise, presets)
     if not isinstance(sites, Mapping) or not sites:
         raise UserError(
             "noise needs sites, dict(sites={'<regex of module names>': channels}), "
@@ -123,6 +168,9 @@ def _read(
         raise UserError(
             f'noise type must be one of {NOISE_TYPES}, got {noise_type!r}{near}'
         )
+    if extent not in EXTENTS:
+        near = _near(str(extent), EXTENTS)
+        raise UserError(f'noise extent must be one of {EXTENTS}, got {extent!r}{near}')
     for pattern, channels in sites.items():
         if isinstance(channels, bool) or not isinstance(channels, int) or channels < 1:
             raise UserError(
@@ -134,7 +182,39 @@ def _read(
                 f'noise site {pattern!r}: categorical noise of one channel is always '
                 '1: give it at least 2'
             )
-    return sites, noise_type
+    return sites, noise_type, extent
+
+
+def _sites(
+    generator: nn.Module, noise: Mapping[str, Any], presets: Mapping[str, Preset]
+) -> Any:
+    if 'preset' not in noise:
+        return noise.get('sites')
+    name = noise['preset']
+    if 'sites' in noise:
+        raise UserError(
+            f'noise has preset={name!r} and sites: give one of them, they both say '
+            'where the noise enters'
+        )
+    if not isinstance(name, str) or name not in presets:
+        raise UserError(
+            f'unknown noise preset {name!r}; presets here are {sorted(presets)}, '
+            'or give dict(sites={...})'
+        )
+    preset = presets[name]
+    return preset(generator) if callable(preset) else preset
+
+
+def _check_channels(sites: Mapping[str, int]) -> None:
+    """Refuse sites that cannot share one vector."""
+    first, channels = next(iter(sites.items()))
+    for site, others in sites.items():
+        if others != channels:
+            raise UserError(
+                "noise with extent='global' is one vector for all sites, and "
+                f'{first!r} has {channels} channels, {site!r} {others}: give all the '
+                'same number'
+            )
 
 
 def _match(

@@ -65,6 +65,7 @@ def test_the_same_config_is_not_remarked_on(trained, tmp_path, capfd):
     [
         ('model.generator.channels', 3),
         ('model.noise.type', 'uniform'),
+        ('model.noise.extent', 'global'),
         ('model.noise.sites', {'other': 8}),
         ('model.mr_loss.distribution', 'laplace'),
         ('model.predictor.channels', 3),

@@ -9,7 +9,10 @@ import torch
 import torch.distributed as torch_dist
 import torch.multiprocessing
 from helpers import hosts, pix2pix, tiny
-from mmengine.model import MMSeparateDistributedDataParallel
+from mmengine.model import (
+    MMDistributedDataParallel,
+    MMSeparateDistributedDataParallel,
+)
 
 
 class Scope:
@@ -27,32 +30,50 @@ class Scope:
 # How a host's model is built, its optimizers, its data
 HOSTS = {
     'pix2pix': (pix2pix.build, pix2pix.optim_wrapper, pix2pix.data),
+    'wgan': (
+        partial(
+            pix2pix.build,
+            gan_loss=dict(gan_type='wgan'),
+            gradient_penalty=dict(weight=10.0),
+        ),
+        pix2pix.optim_wrapper,
+        pix2pix.data,
+    ),
     'srgan': (partial(hosts.build, hosts.SRGAN), hosts.optim_wrapper, hosts.sr_data),
     'glcic': (partial(hosts.build, hosts.GLCIC), hosts.optim_wrapper, hosts.gl_data),
+    'edit': (
+        partial(hosts.build, hosts.EDIT),
+        partial(hosts.optim_wrapper, optimizer=dict(type='SGD', lr=1e-4)),
+        hosts.sr_data,
+    ),
 }
 
 
 def updates(scope: Scope, host: str, proxy: bool) -> dict:
-    """Parameters after two iterations."""
+    """Parameters, and their averages, after two iterations."""
     from mmengine import MessageHub
 
     build, optim_wrapper, data = HOSTS[host]
     loss = dict(type='ProxyMRLoss' if proxy else 'MRLoss', loss_weight=10.0)
-    model = build(mr_loss=loss).double()
+    model = build(mr_loss=loss, ema=dict(decay=0.9)).double()
     if proxy:
         model.predictor.trained.fill_(True)
     model.eval()  # BatchNorm off; `train_step` does not ask for a mode.
     wrappers = optim_wrapper(model)
     wrapped = model
     if scope.world_size > 1:
-        wrapped = MMSeparateDistributedDataParallel(model)
-        generator = getattr(model, model.generator_name)
-        assert type(generator).__name__ == 'MMDistributedDataParallel'
-        assert not hasattr(model.predictor, 'module')
+        if host == 'edit':  # wrapped as a whole, as mmengine does by default
+            wrapped = MMDistributedDataParallel(model)
+        else:
+            wrapped = MMSeparateDistributedDataParallel(model)
+            generator = getattr(model, model.generator_name)
+            assert type(generator).__name__ == 'MMDistributedDataParallel'
+            assert not hasattr(model.predictor, 'module')
     torch.manual_seed(5)  # What the noise of an update derives from, on every rank.
     for iteration in range(2):
         MessageHub.get_current_instance().update_info('iter', iteration)
         wrapped.train_step(scope.half(data(n=4)), wrappers)
+    assert int(model.averaged_generator.steps) == 2
     return {k.replace('.module.', '.'): v for k, v in model.state_dict().items()}
 
 
@@ -135,7 +156,14 @@ def free_port() -> int:
 
 @pytest.mark.parametrize(
     ('host', 'proxy'),
-    [('pix2pix', False), ('pix2pix', True), ('srgan', True), ('glcic', True)],
+    [
+        ('pix2pix', False),
+        ('pix2pix', True),
+        ('srgan', True),
+        ('glcic', True),
+        ('edit', False),
+        ('wgan', False),
+    ],
 )
 def test_updates(tmp_path, host, proxy):
     compare(tmp_path, updates, host, proxy, tolerance=1e-10)

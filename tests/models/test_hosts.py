@@ -118,3 +118,17 @@ def test_without_noise_there_is_one_sample(spec):
     batch = hosts.batch_of(model, spec.data(2))
     once, again = model.sample_batch(batch), model.sample_batch(batch)
     assert torch.equal(once, again)
+
+
+def test_noise_can_be_one_vector_for_the_image(spec):
+    noise = dict(preset=spec.config['noise'], extent='global')
+    model = hosts.build(spec.config | dict(noise=noise)).eval()
+    batch, z = hosts.batch_of(model, spec.data(2)), {}
+    samples = model.sample_batch(batch, 3, keep=z)
+    assert list(z) == ['global']
+    assert z['global'].shape[:2] == (2, 3)
+    assert z['global'].shape[3:] == (1, 1)
+    assert torch.equal(model.sample_batch(batch, 3, z=z), samples)
+    assert samples.std(1).max() > 0
+    model.train()
+    assert {'loss_mr', 'sample_std'} <= hosts.check_training(model, spec.data()).keys()

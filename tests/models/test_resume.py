@@ -22,6 +22,7 @@ def train(
     checkpoint=None,
     kill_pretraining=None,
     kill_training=None,
+    ema=None,
 ):
     """Six iterations of each; SIGKILL after the given one."""
     from mmengine.hooks import Hook
@@ -42,6 +43,7 @@ def train(
             'resume': resume,
         }
     )
+    cfg.model.ema = ema
     cfg.val_evaluator = cfg.test_evaluator = dict(
         type='Evaluator', metrics=[dict(type='MAE', gt_key='a', pred_key='b')]
     )
@@ -148,6 +150,21 @@ def test_schedule_stays_in_step(config, kill, updates, tmp_path):
     }
     assert steps.pop('generator') == 6
     assert list(steps.values()) == [updates]
+
+
+def test_the_average_of_the_generator_goes_on(tmp_path):
+    import mmagic_mr.plugin  # noqa: F401
+
+    config, ema = 'srgan_proxy_mr2_celeba', dict(decay=0.5)
+    data_root = tiny.write_data(config, tmp_path / 'data')
+    work_dir = tmp_path / 'run'
+    assert run(config, data_root, tmp_path / 'whole', ema=ema) == 0
+    killed = run(config, data_root, work_dir, kill_training=5, ema=ema)
+    assert killed == -signal.SIGKILL
+    assert run(config, data_root, work_dir, resume=True, ema=ema) == 0
+    expected = state(tmp_path / 'whole')
+    assert int(expected['averaged_generator.steps']) == 6
+    assert differing(expected, state(work_dir)) == []
 
 
 def test_a_trained_predictor_serves_another_run(runs, tmp_path):

@@ -1,0 +1,127 @@
+"""Samples of a host: how they are drawn, for training, evaluation and tools."""
+
+from typing import final
+
+from torch import Tensor, nn
+
+from mmagic_mr.errors import UserError
+from mmagic_mr.functional import Moments
+from mmagic_mr.host import DataSample, unwrap
+from mmagic_mr.models import evaluation
+from mmagic_mr.models.base import Host
+from mmagic_mr.models.batch import Batch
+from mmagic_mr.sampling import sampling
+
+
+class Sampler(Host):
+    """What draws from a host; `MomentReconstruction` builds its parts."""
+
+    averaged_generator: nn.Module | None  # an `AveragedGenerator`
+
+    @final
+    def normalize(self, x: Tensor) -> Tensor:
+        """x as the data preprocessor gives it, as the generator takes it."""
+        return x if self.input_norm is None else self.input_norm(x)
+
+    @final
+    def draw(self, network, batch: Batch, num_samples: int, **source) -> Tensor:
+        """Samples as the generator gives them; see `mmagic_mr.sampling.sampling`.
+
+        Shape:
+            N rows of ``batch`` to (N, K, C, H, W).
+        """
+        share = self.share_work
+        with sampling(len(batch.x), num_samples, share=share, **source) as drawing:
+            output = self.generate(network, drawing.enter(batch.x))
+            return drawing.samples(self.to_samples(output))
+
+    @property
+    def sampled_network(self) -> nn.Module:
+        """The average of the generator, once there is one; else the generator."""
+        average = self.averaged_generator
+        if average is not None and average.steps > 0:
+            return average.module
+        return unwrap(getattr(self, self.generator_name))
+
+    def sample(
+        self,
+        x: Tensor,
+        num_samples: int | None = None,
+        z: dict | None = None,
+        seed: int | list[int] | None = None,
+        keep: dict | None = None,
+    ) -> Tensor:
+        """Draw K samples for each input.
+
+        Args:
+            x: Condition as the data preprocessor gives it.
+            num_samples: K; None: ``eval_num_samples``.
+            z: The noise itself, site name to (N, K, channels, h, w).
+            seed: An integer (the same z for every input), or one for each input. The
+                samples of an input depend on x and its seed alone (in eval mode).
+                Neither z nor seed: fresh noise.
+            keep: A dict that gets the noise used, in the form of ``z``.
+
+        Returns:
+            Samples, in the range of the network's output.
+
+        Raises:
+            UserError: Both z and seed; z of another shape or without a site; as many
+                seeds as inputs are not given.
+
+        Shape:
+            x (N, C, H, W) to (N, K, C', H', W').
+        """
+        condition = self.make_condition(x)
+        return self.sample_batch(condition, num_samples, z=z, seed=seed, keep=keep)
+
+    def sample_batch(
+        self, batch: Batch, num_samples: int | None = None, z=None, seed=None, keep=None
+    ) -> Tensor:
+        """`sample` for what `make_batch` makes."""
+        if z is not None and seed is not None:
+            raise UserError('give z or seed, not both')
+        n = len(batch.x)
+        seeds = [seed] * n if isinstance(seed, int) else seed
+        if seeds is not None and len(seeds) != n:
+            raise UserError(f'{len(seeds)} seeds for {n} inputs')
+        samples = self.draw(
+            self.sampled_network,
+            batch,
+            num_samples or self.eval_num_samples,
+            z=z,
+            seeds=seeds,
+            seed_device='cpu',
+            keep=keep,
+        )
+        return self.compose(batch, samples)
+
+    def predict_moments(self, x: Tensor) -> Moments | None:
+        """The predictor's center and dispersion; None without a predictor.
+
+        Shape:
+            x (N, C, H, W), as the data preprocessor gives it, to two (N, C', H', W').
+        """
+        return self.predict_batch(self.make_condition(x))
+
+    def predict_batch(self, batch: Batch) -> Moments | None:
+        """`predict_moments` for what `make_batch` makes."""
+        if self.predictor is None:
+            return None
+        center, dispersion = self.predictor.moments(batch.x)
+        center = self.compose(batch, center.unsqueeze(1)).squeeze(1)
+        if batch.known is not None:  # and a known pixel does not vary
+            dispersion = dispersion * (batch.mask > 0)
+        return Moments(center, dispersion)
+
+    # -- validation and test -------------------------------------------------------
+
+    def val_step(
+        self, data: dict, num_samples: int | None = None, seed: int | None = None
+    ) -> list[DataSample]:
+        """Draw samples in evaluation mode; see `evaluation.evaluate_batch`."""
+        return evaluation.evaluate_batch(self, data, num_samples, seed)
+
+    def test_step(self, data: dict) -> list[DataSample]:
+        """Same as `val_step`."""
+        return self.val_step(data)
