@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from mmengine.model import is_model_wrapper
+from mmengine.runner import EpochBasedTrainLoop
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
@@ -44,7 +45,9 @@ __all__ = [
     'Pix2Pix',
     'accumulation',
     'eval_mode',
+    'evaluators_of',
     'is_resumed',
+    'is_validation_due',
     'loaded_from',
     'loaders_of',
     'normalization',
@@ -76,6 +79,13 @@ def loaders_of(loop) -> list[DataLoader]:
     if loop is None:
         return []
     return list(getattr(loop, 'dataloaders', None) or [loop.dataloader])
+
+
+def evaluators_of(loop) -> list:
+    """Evaluators of a loop, one for each of its loaders; no loop, no evaluators."""
+    if loop is None:
+        return []
+    return list(getattr(loop, 'evaluators', None) or [loop.evaluator])
 
 
 @contextmanager
@@ -131,6 +141,19 @@ def target_domain(model: Pix2Pix) -> str:
 def is_resumed(runner) -> bool:
     """Whether a run goes on from a checkpoint of its own (``--resume``)."""
     return runner._resume
+
+
+def is_validation_due(runner) -> bool:
+    """Whether a run validates after the iterations, or epochs, that it has done.
+
+    One that goes on from a checkpoint does not: it was written before.
+    """
+    loop = runner.train_loop
+    if runner.val_loop is None:
+        return False
+    done = runner.epoch if isinstance(loop, EpochBasedTrainLoop) else runner.iter
+    loop._decide_current_val_interval()
+    return done > 0 and done >= loop.val_begin and done % loop.val_interval == 0
 
 
 def loaded_from(runner) -> str:

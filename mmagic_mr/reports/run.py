@@ -7,7 +7,7 @@ import torch
 from mmengine.dist import is_main_process
 
 from mmagic_mr.errors import UserError
-from mmagic_mr.host import MODELS, eval_mode, loaders_of, unwrap
+from mmagic_mr.host import MODELS, eval_mode, evaluators_of, loaders_of, unwrap
 from mmagic_mr.metrics.base import (
     EvaluationOptions,
     collected,
@@ -78,11 +78,9 @@ def _configured(evaluator):
 
 def collect(loop) -> list[Record]:
     """Records of all our metrics in a test loop, MMagic's or mmengine's."""
-    return [record for _, records in collected(_evaluators(loop)) for record in records]
-
-
-def _evaluators(loop):
-    return getattr(loop, 'evaluators', None) or [loop.evaluator]
+    return [
+        record for _, records in collected(evaluators_of(loop)) for record in records
+    ]
 
 
 def run_and_write(
@@ -133,7 +131,7 @@ def _others(runner):
     """Other metrics' results: MMagic's loop returns nothing, its hook logs them."""
     ours = {
         f'{metric.prefix}/{key}'
-        for metric, records in collected(_evaluators(runner.test_loop))
+        for metric, records in collected(evaluators_of(runner.test_loop))
         for record in records
         for key in record.scalars()
     }
