@@ -33,10 +33,7 @@ class SampleEnergyScore(SampleMetric):
     """
 
     group = 'score'
-    headlines = {  # noqa: RUF012
-        'energy16': 'energy score, 16x16 (low)',
-        'energy': 'energy score, {network} (low)',
-    }
+    headlines = {'energy16': 'energy score, 16x16 (low)'}  # noqa: RUF012
 
     @checked
     def __init__(
