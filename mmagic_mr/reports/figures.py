@@ -114,10 +114,10 @@ def plot(curve: dict, width: int = 220, height: int = 130) -> dict:
 
 def _scaled(values, among, start, end):
     """From the least and the largest of some to start and end; the middle if alike."""
-    low, high = min(among), max(among)
+    low, high = min(among) / 2, max(among) / 2  # halves: no difference is too large
     if high == low:
         return [(start + end) / 2] * len(values)
-    return [start + (end - start) * (value - low) / (high - low) for value in values]
+    return [start + (end - start) * (v / 2 - low) / (high - low) for v in values]
 
 
 def _short(value):
