@@ -31,7 +31,7 @@ def test_numbers_are_those_of_the_function():
         (data,) = model.val_step([index])
         samples, target = (data.samples[:5] / 255).double(), data.gt_img.double() / 255
         values.append(energy_score(samples[None], target[None], 4).mean().item() / 4)
-    assert result['score/energy4'] == pytest.approx(sum(values) / INPUTS, rel=1e-6)
+    assert result['score/energy4'] == pytest.approx(sum(values) / INPUTS, rel=1e-5)
     assert result['score/energy4_low'] < min(result['score/energy4'], sum(values))
     assert {record.samples for record in metric.records} == {5}
 
