@@ -1,4 +1,4 @@
-"""Evaluates a checkpoint: diversity, calibration, fidelity, reconstruction, your own.
+"""Evaluates a checkpoint: diversity, calibration, fidelity, reconstruction and more.
 
     python tools/test.py configs/pix2pix_proxy_mr2_cityscapes.py CHECKPOINT
 

@@ -34,7 +34,7 @@ class SampleAverage(SampleMetric):
     """
 
     group = 'average'
-    headlines = {'PSNR': 'PSNR, K-average (high)', 'APSD': 'APSD'}  # noqa: RUF012
+    headlines = {'PSNR': 'PSNR, K-average (high)'}  # noqa: RUF012
 
     @checked
     def __init__(

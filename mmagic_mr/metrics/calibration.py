@@ -184,7 +184,10 @@ class MomentCalibration(SampleMetric):
     def _of_ranks(self, shares):
         """Key and fields of what the ranks say: coverage of intervals, and the PIT."""
         mean, k = np.mean(shares, axis=0), len(shares[0]) - 1
-        reached = coverage.central_intervals(k)
+        intervals = coverage.central_intervals(k)
+        # With the ends, where nothing and everything is covered
+        due = [0.0, *(one.nominal for one in intervals), 1.0]
+        reached = [float(coverage.coverage(mean, one.cut)) for one in intervals]
         for level in LEVELS:
             cut, nominal = coverage.central_interval(k, level)
             inside = coverage.coverage(shares, cut)
@@ -193,9 +196,9 @@ class MomentCalibration(SampleMetric):
             if level == LEVELS[-1]:
                 extra['curve'] = dict(
                     title='coverage of central intervals over their nominal coverage',
-                    x=[one.nominal for one in reached],
-                    y=[float(coverage.coverage(mean, one.cut)) for one in reached],
-                    due=[one.nominal for one in reached],
+                    x=due,
+                    y=[0.0, *reached, 1.0],
+                    due=due,
                 )
             yield (
                 f'coverage{round(100 * level)}',

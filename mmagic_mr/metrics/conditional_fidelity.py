@@ -41,7 +41,7 @@ class ConditionalFidelity(SampleMetric):
     """
 
     group = 'conditional'
-    headlines = {'CFID': 'CFID, {network} (floor)'}  # noqa: RUF012
+    headlines = {'CFID': 'CFID, {network} (low)'}  # noqa: RUF012
 
     @checked
     def __init__(

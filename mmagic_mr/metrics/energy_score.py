@@ -33,10 +33,7 @@ class SampleEnergyScore(SampleMetric):
     """
 
     group = 'score'
-    headlines = {  # noqa: RUF012
-        'energy16': 'energy score, 16x16 (low)',
-        'energy': 'energy score, {network} (low)',
-    }
+    headlines = {'energy16': 'energy score, 16x16 (low)'}  # noqa: RUF012
 
     @checked
     def __init__(
@@ -65,7 +62,7 @@ class SampleEnergyScore(SampleMetric):
             inside = None if mask is None else patch_mask(mask[None], patch)
             if inside is not None and not inside.any():
                 continue  # a small hole
-            score = energy_score(used[None].double(), target[None].double(), patch)
+            score = energy_score(used[None], target[None], patch)
             row[patch] = masked_mean(score, inside).item() / patch
         if self.extractor is not None:
             self.extractor.to(samples.device)

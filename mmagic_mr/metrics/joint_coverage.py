@@ -18,6 +18,8 @@ from mmagic_mr.metrics.functional.joint_coverage import (
     tarp_ranks,
 )
 
+EXCHANGES = 8  # samples that take the target's place, for the floor
+
 
 @METRICS.register_module()
 class JointCoverage(SampleMetric):
@@ -72,24 +74,8 @@ class JointCoverage(SampleMetric):
                 logging.WARNING,
             )
             return []
-        targets = np.stack([row['target'] for row in results])
-        shares, exchanged = [], []
-        for index, row in enumerate(results):
-            rng = np.random.default_rng([self.seed, index])
-            others = np.delete(np.arange(count), index)
-            chosen = rng.choice(others, min(self.references, count - 1), replace=False)
-            first, *rest = row['samples']
-            pairs = (row['samples'], row['target']), (np.stack(rest), first)
-            for drawn, point in pairs:
-                generator = torch.Generator().manual_seed(int(rng.integers(2**31)))
-                weight = row['weight']
-                ranks = tarp_ranks(
-                    *map(torch.from_numpy, (drawn, point, targets[chosen])),
-                    None if weight is None else torch.from_numpy(weight),
-                    generator,
-                )
-                kept = shares if drawn is row['samples'] else exchanged
-                kept.append(rank_shares(ranks, len(drawn)))
+        shares, exchanged = zip(*self._shares(results), strict=True)
+        floors = largest_gap(np.mean(exchanged, axis=0))
         low, high = bootstrap_interval(
             shares, self.seed, statistic=lambda rows: largest_gap(rows.mean(1))
         )
@@ -106,13 +92,13 @@ class JointCoverage(SampleMetric):
                 better='the floor',
                 protocol=f'held-out target, {self.grid}x{self.grid} cells at most, '
                 f'{min(self.references, count - 1)} targets of other inputs as '
-                f'references{region}; floor: a sample in the place of the target',
+                f'references{region}; floor: samples in turn as the target',
                 network='none',
                 range='[0, 1]',
                 inputs=count,
                 samples=k,
                 extra=dict(
-                    floor=float(largest_gap(np.mean(exchanged, axis=0))),
+                    floor=float(floors.mean()),
                     curve=dict(
                         title='TARP: expected coverage over its level',
                         x=levels,
@@ -122,3 +108,26 @@ class JointCoverage(SampleMetric):
                 ),
             )
         ]
+
+    def _shares(self, results):
+        """For each input the shares of ranks, of the target and of samples in turn."""
+        targets = torch.from_numpy(np.stack([row['target'] for row in results]))
+        for index, row in enumerate(results):
+            rng = np.random.default_rng([self.seed, index])
+            others = np.delete(np.arange(len(results)), index)
+            count = min(self.references, len(others))
+            references = targets[rng.choice(others, count, replace=False)]
+            ties = torch.Generator().manual_seed(int(rng.integers(2**31)))
+            weight = row['weight']
+            if weight is not None:
+                weight = torch.from_numpy(weight)
+            samples = torch.from_numpy(row['samples'])
+
+            def shares(drawn, point, rest=(references, weight, ties)):
+                return rank_shares(tarp_ranks(drawn, point, *rest), len(drawn))
+
+            exchanged = [
+                shares(torch.cat([samples[:k], samples[k + 1 :]]), samples[k])
+                for k in range(min(EXCHANGES, len(samples)))
+            ]
+            yield shares(samples, targets[index]), exchanged

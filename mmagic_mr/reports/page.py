@@ -12,6 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from PIL import Image
 
 from mmagic_mr.metrics.record import by_making, interval, measured, notes
+from mmagic_mr.reports.figures import figures
 from mmagic_mr.reports.results import collage_files
 from mmagic_mr.reports.table import made_with, make_table, paper_table
 
@@ -56,41 +57,10 @@ def _view(run, folder):
     return dict(
         method=run['method'],
         pictures=[data_uri(file) for file in collage_files(run, folder)],
-        histograms=[
-            dict(protocol=record['protocol'], **bars(record['extra']['ranks']))
-            for record in run['records']
-            if record['extra'].get('ranks')
-        ],
+        figures=figures(run['records']),
         blocks=by_making(run['records'], ' · '),
         made_with=made_with(run),
         config=run['config']['text'],
-    )
-
-
-def bars(shares: list[float], width: int = 220, height: int = 70) -> dict:
-    """Rectangles of a rank histogram.
-
-    Args:
-        shares: share of each rank; they sum to 1.
-        width, height: of the drawing.
-
-    Returns:
-        `rects`, (x, y, width, height) of each; `due`, the height at which all of them
-        would end if the histogram were flat; `width` and `height`.
-
-    Example:
-        >>> bars([0.5, 0.5], width=20, height=10)['due']
-        5.0
-    """
-    step, top = width / len(shares), max(*shares, 2 / len(shares))
-    return dict(
-        width=width,
-        height=height,
-        due=height * (1 - 1 / len(shares) / top),
-        rects=[
-            (i * step, height * (1 - share / top), step * 0.9, height * share / top)
-            for i, share in enumerate(shares)
-        ],
     )
 
 

@@ -133,6 +133,8 @@ def _cell(record):
     note = record['extra'].get('verdict', '')
     if 'exact' in record['extra']:
         note = f'exact {number(record["extra"]["exact"], 3)}'
+    if record['better'] == 'the floor':
+        note = f'floor {number(record["extra"].get("floor"), 3)}'
     return Cell(value, number(value, digits), note)
 
 

@@ -213,7 +213,10 @@ def result(tmp_path_factory):
             key='ranks',
             value=0.1,
             headline='ranks',
-            extra=dict(ranks=[0.25, 0.5, 0.25], verdict='ok', exact=1.0),
+            extra=dict(
+                dict(ranks=[0.25, 0.5, 0.25], verdict='ok', exact=1.0, pit=[0.5, 0.5]),
+                curve=dict(title='c', x=[1, 2], y=[0.0, 1], due=[0, 1], doubling=True),
+            ),
             **fields,
         ),
     ]

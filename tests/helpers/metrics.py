@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from mmagic_mr.data.synthetic import scenes
+from mmagic_mr.data.synthetic.known import Known
 from mmagic_mr.metrics.networks import backbone
 
 needs_trunk = pytest.mark.skipif(
@@ -45,6 +45,7 @@ class Model(torch.nn.Module):
                 dict(
                     samples=samples.clamp(0, 255),
                     gt_img=target,
+                    input=center,
                     pred_mean=center,
                     pred_var=torch.full_like(center, 144.0),
                 )
@@ -81,9 +82,14 @@ def evaluate(model, *metrics, batch=2, inputs=INPUTS):
 
 
 def truth(path):
-    """The moments of the targets' distribution, for `MomentCalibration`."""
+    """The law of the targets, for the metrics that know it."""
     mean = sample_of(int(path), 1)[1].numpy()
-    return scenes.Truth(mean[None], mean, np.full_like(mean, 144))
+
+    def draw(rng):
+        drawn = mean + 12 * rng.standard_normal(mean.shape)
+        return np.rint(drawn).clip(0, 255).astype(np.uint8)[::-1].transpose(1, 2, 0)
+
+    return Known(mean, np.full_like(mean, 144), draw)
 
 
 def random_trunk(net='alex', seed=0):

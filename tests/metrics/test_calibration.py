@@ -21,6 +21,19 @@ def test_calibration_names_the_spread(c, word):
     assert result['calibration/cells4/spread_skill_verdict'] == word
     assert result['calibration/predictor_var_ratio'] == pytest.approx(c * c, rel=0.02)
     assert result['calibration/predictor_mean_rmse'] < 0.003
+    exact = result['calibration/coverage90_exact']
+    assert exact == pytest.approx(19 / 21)
+    low, high = (result[f'calibration/coverage90_{end}'] for end in ('low', 'high'))
+    assert low < result['calibration/coverage90'] < high
+    # Of y ~ N(0, 1) between the outermost of 20 samples of N(0, c^2)
+    due = {0.5: 0.634, 1: exact, 2: 0.994}[c]
+    assert result['calibration/coverage90'] == pytest.approx(due, abs=0.01)
+    assert (result['calibration/pit'] < 0.05) == (c == 1)
+    by_key = {record.key: record for record in metric.records}
+    assert sum(by_key['pit'].extra['pit']) == pytest.approx(1)
+    curve = by_key['coverage90'].extra['curve']
+    assert len(curve['x']) == K // 2 + 2
+    assert curve['y'][-2] == pytest.approx(result['calibration/coverage90'])
     assert {r.samples for r in metric.records} == {K}
     assert {r.range for r in metric.records} == {'[0, 1]'}
 

@@ -59,14 +59,20 @@ def test_own_choice_of_metrics_stays():
 
 def test_extractor_hole_and_truth_reach_the_metrics():
     cfg = config()
-    cfg.truth = 'a:b'
+    cfg.truth, cfg.truth_path_key = 'a:b', 'gt_path'
     add_metrics(cfg, EvaluationOptions(extractor='net.pt', hole=True, seed=3))
     added = {metric.type: metric for metric in cfg.test_evaluator.metrics}
     assert added['SampleFidelity'].extractor == dict(kind='torchscript', path='net.pt')
     assert added['SampleDiversity'].mask_key == 'mask'
     assert added['MomentCalibration'].mask_key == 'mask'
     assert 'mask_key' not in added['SampleReconstruction']
-    assert added['MomentCalibration'].truth == 'a:b'
+    for name in 'MomentCalibration', 'AnswerDistance':
+        assert added[name].truth == 'a:b'
+        assert added[name].truth_path_key == 'gt_path'
+    for name in 'ConditionalFidelity', 'SampleEnergyScore':
+        assert added[name].extractor == added['SampleFidelity'].extractor
+    for name in 'JointCoverage', 'SampleEnergyScore', 'AnswerDistance':
+        assert added[name].mask_key == 'mask'
     assert {metric.seed for metric in cfg.test_evaluator.metrics} == {3}
 
 

@@ -35,7 +35,7 @@ def tarp_ranks(
 
     Example:
         >>> samples, target = torch.tensor([[1.], [2.], [5.]]), torch.tensor([4.])
-        >>> tarp_ranks(samples, target, torch.tensor([[0.], [4.5]])).tolist()
+        >>> tarp_ranks(samples, target, torch.tensor([[0.], [4.4]])).tolist()
         [2, 0]
     """
     if weight is not None:
