@@ -30,13 +30,14 @@ numbers = {
 }
 
 # Host in names of configs, keys of its two optimizers, name of the baseline, what takes
-# the host's own reconstruction away, iterations
+# the host's own reconstruction away, the baseline's reconstruction, iterations
 TASKS = dict(
     pix2pix=(
         'pix2pix',
         ('generators', 'discriminators'),
         'GAN + L1',
         dict(loss_config=dict(pixel_loss_weight=0)),
+        dict(type='L1Loss', loss_weight=100.0),
         1000,
     ),
     sr=(
@@ -44,6 +45,7 @@ TASKS = dict(
         ('generator', 'discriminator'),
         'GAN + L2',
         dict(pixel_loss=None),
+        dict(type='MSELoss', loss_weight=1000.0),
         1000,
     ),
     inpaint=(
@@ -51,6 +53,7 @@ TASKS = dict(
         ('generator', 'disc'),
         'GAN + L2',
         dict(loss_l1_hole=None, loss_l1_valid=None),
+        dict(type='MSELoss', loss_weight=100.0),
         1500,
     ),
 )
@@ -68,11 +71,26 @@ LOSSES = {
     'CRPS, views': dict(crps=auto('CRPSLoss', views=VIEWS)),
     'energy score': dict(energy=auto('EnergyScoreLoss')),
     'energy score, patches of 4': dict(energy=auto('EnergyScoreLoss', patch=4)),
+    'kernel score, patches of 4': dict(kernel=auto('KernelScoreLoss', patch=4)),
+    'CRPS and variogram': dict(
+        crps=auto('CRPSLoss'), variogram=auto('VariogramScoreLoss')
+    ),
     'MR2, unbiased': dict(mr=auto('MRLoss', estimator='unbiased')),
+    'rcGAN': dict(rc=auto('RCGANLoss')),
+    'pcaGAN': dict(pca=auto('PCAGANLoss', interval=20)),
+    'best of K': dict(best=auto('BestOfKLoss')),
 }
 # Those that compare with a predictor
 PROXY = {
     'proxy MR2, unbiased': dict(mr=auto('ProxyMRLoss', estimator='unbiased')),
+}
+# Terms without an optimum, at their authors' weights, beside the baseline's own
+# reconstruction: name, and what is added to that of the baseline
+DIVERSITY = {
+    'mode seeking': dict(type='ModeSeekingLoss', loss_weight=1.0),
+    'DSGAN': dict(type='DSGANLoss', loss_weight=8.0),
+    'NDiv': dict(type='NDivLoss', loss_weight=1.0),
+    "StarGAN v2's term": dict(type='DiversitySensitiveLoss', decay_updates=1000),
 }
 
 
@@ -94,19 +112,22 @@ def changes(model, optimizers, iters):
 
 
 runs = {}
-for task, (host, optimizers, baseline, no_reconstruction, iters) in TASKS.items():
+for task, (host, optimizers, baseline, nothing, l1, iters) in TASKS.items():
     plain, seeds = f'_base_/{host}_demo.py', (0, 1, 2)
     rows = {baseline: (f'{host}_noise_demo.py', {})}
-    rows['GAN alone'] = plain, dict(mr_loss=None, num_samples=1, **no_reconstruction)
+    rows['GAN alone'] = plain, dict(mr_loss=None, num_samples=1, **nothing)
     for name, losses in LOSSES.items():
         rows[name] = plain, dict(mr_loss=None, sample_losses=losses, **COMMON)
     for name, losses in PROXY.items():
         model = dict(mr_loss=None, sample_losses=losses, **COMMON)
         rows[name] = f'{host}_proxy_mr2_demo.py', model
+    for name, term in DIVERSITY.items():
+        model = dict(mr_loss=None, sample_losses=dict(term=term), rec_loss=l1, **COMMON)
+        rows[f'{baseline} + {name}'] = plain, model
     for name, (config, model) in rows.items():
         runs[f'{task}/{name}'] = dict(
             config=config, changes=changes(model, optimizers, iters), seeds=seeds
         )
 # A config is its variables: what is left over of the loops is none of it
-del task, host, optimizers, baseline, no_reconstruction, iters, plain, seeds
-del rows, name, losses, config, model
+del task, host, optimizers, baseline, nothing, l1, iters, plain, seeds
+del rows, name, losses, term, config, model

@@ -171,7 +171,7 @@ def test_the_projects_own_studies_build_their_configs(tmp_path, monkeypatch):
     for path in sorted((ROOT / 'configs' / 'studies').glob('*.py')):
         study = compare.read_study(path)
         compare.write_cells(study, ROOT, Path('out'))
-        for study_run in study.runs:
+        for study_run in {run.config: run for run in study.runs}.values():
             file = Path('out') / study_run.folder(study_run.seeds[0]) / 'config.py'
             cfg = Config.fromfile(file, import_custom_modules=False)
             asked = study_run.changes['model'].get('sample_losses')
