@@ -122,11 +122,11 @@ def write_cells(study: Study, root: Path, out: Path) -> None:
     """
     for run, seed in study.cells():
         folder = out / run.folder(seed)
-        base = os.path.relpath(root / 'configs' / run.config, folder)
+        base = os.path.relpath(root / 'configs' / run.config, folder.parent)
         lines = [f'_base_ = {base!r}']
         lines += [f'{key} = {value!r}' for key, value in run.changes.items()]
         text = '\n'.join([*lines, f'randomness = dict(seed={seed})', ''])
-        config = folder / 'config.py'
+        config = _config(folder)
         if (folder / 'output.txt').is_file() and config.read_text() != text:
             raise UserError(
                 f'{folder} was trained with another config than the study has now: '
@@ -134,6 +134,11 @@ def write_cells(study: Study, root: Path, out: Path) -> None:
             )
         write_text(config, text)
     write_text(out / 'Makefile', _makefile(study, root.resolve(), out))
+
+
+def _config(cell: Path) -> Path:
+    """Beside the folder of a training: mmengine writes the whole one into it."""
+    return cell.with_suffix('.py')
 
 
 def _makefile(study: Study, root: Path, out: Path) -> str:
@@ -146,13 +151,13 @@ def _makefile(study: Study, root: Path, out: Path) -> str:
         # The lock: a training that outlived its make is waited for
         guard = f'flock {cell}/lock bash -c'
         train = (
-            f'TIMEFORMAT=%U; {{ time {python} {tools}/train.py {cell}/config.py '
+            f'TIMEFORMAT=%U; {{ time {python} {tools}/train.py {_config(cell)} '
             f'--work-dir {cell} --resume >> {cell}/output.txt 2>&1; }} '
             f'2>> {cell}/seconds'
         )
         judge = study.judge.format(
             tools=tools,
-            config=cell / 'config.py',
+            config=_config(cell),
             checkpoint=f'{cell}/$$(basename "$$(cat {cell}/last_checkpoint)")',
             out=cell / 'result.json',
             name=shlex.quote(run.name),
@@ -161,7 +166,7 @@ def _makefile(study: Study, root: Path, out: Path) -> str:
         test = f'{python} {judge} > {cell}/test.txt 2>&1'
         rules += [
             f'{cell}/trained: | {out}/data\n\t@echo "$$(date +%T) trains {cell}"\n'
-            f'\t@{guard} {shlex.quote(train)}\n\t@touch $@\n',
+            f'\t@mkdir -p {cell}\n\t@{guard} {shlex.quote(train)}\n\t@touch $@\n',
             f'{cell}/result.json: {cell}/trained\n\t@{guard} {shlex.quote(test)}\n'
             f'\t@echo "$$(date +%T) done   {cell}"\n',
         ]

@@ -141,7 +141,7 @@ def judge(task: Task, config: str, checkpoint: str, out: str | Path) -> dict:
     samples = [output.samples.double().numpy() for output in outputs]
     numbers['answer_distance'] = answer_distance(samples, answers)
     fields = dict(input_key=model.input_field, target_key=model.target_field)
-    picture = collage({Path(config).parent.name: outputs[:4]}, **fields)
+    picture = collage({Path(config).stem: outputs[:4]}, **fields)
     save_picture(picture, Path(out).with_suffix('.png'))
     records = [
         dict(group='demo', key=key, value=float(numbers[key])) for key in numbers

@@ -30,13 +30,14 @@ first = (args.work_dir / 'calls').read_text() == 'train '
 time.sleep(settings.get('slow', 0) if first else 0)
 if settings.get('broken'):
     sys.exit('it diverged')
+(args.work_dir / pathlib.Path(args.config).name).write_text('as mmengine does')
 (args.work_dir / 'iter_1.pth').write_text(str(settings['level']))
 (args.work_dir / 'last_checkpoint').write_text('elsewhere/iter_1.pth')
 """
 JUDGE = """
 import json, pathlib, sys
 config, checkpoint, out, name, group = sys.argv[1:]
-seed = int(pathlib.Path(config).parent.name)
+seed = int(pathlib.Path(config).stem)
 value = float(pathlib.Path(checkpoint).read_text()) + seed
 records = [dict(group='demo', key='modes', value=value, name=name, of=group)]
 pathlib.Path(out).write_text(json.dumps(dict(records=records)))
@@ -172,7 +173,7 @@ def test_the_projects_own_studies_build_their_configs(tmp_path, monkeypatch):
         study = compare.read_study(path)
         compare.write_cells(study, ROOT, Path('out'))
         for study_run in {run.config: run for run in study.runs}.values():
-            file = Path('out') / study_run.folder(study_run.seeds[0]) / 'config.py'
+            file = Path('out') / f'{study_run.folder(study_run.seeds[0])}.py'
             cfg = Config.fromfile(file, import_custom_modules=False)
             asked = study_run.changes['model'].get('sample_losses')
             assert cfg.model.get('sample_losses') == asked
