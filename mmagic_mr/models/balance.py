@@ -66,6 +66,7 @@ class Balance:
     ) -> None:
         self.ratio, self.momentum = ratio, momentum
         self.interval, self.start = interval, start
+        self._mean: dict[str, float] = {}  # logarithm of each ratio, moving average
         self._said: dict[str, str] = {}
 
     def prepare(self, losses: Mapping[str, nn.Module]) -> None:
@@ -118,7 +119,7 @@ class Balance:
             logs[f'grad_{name}'] = norm
             if comparable(gan, norm):
                 logs[f'balance_{name}'] = norm / gan
-                self._say(name, float(norm / gan))
+                self._judge(name, math.log(norm / gan))
         return terms, logs
 
     def _move(self, loss: nn.Module, inverse: float) -> None:
@@ -128,13 +129,15 @@ class Balance:
             wanted = self.momentum * now + (1 - self.momentum) * wanted
         loss.auto_weight.fill_(math.exp(wanted))
 
-    def _say(self, name: str, ratio: float) -> None:
-        verdict = next(v for v, (low, high, _) in WORDS.items() if low <= ratio < high)
-        before = self._said.get(name)
-        self._said[name] = verdict
-        if verdict == before or (before is None and verdict == 'even'):
+    def _judge(self, name: str, ratio: float) -> None:
+        before = self._mean.get(name, ratio)
+        self._mean[name] = 0.9 * before + 0.1 * ratio
+        mean = math.exp(self._mean[name])
+        verdict = next(v for v, (low, high, _) in WORDS.items() if low <= mean < high)
+        if verdict == self._said.get(name, 'even'):
             return
-        numbers = f'{ratio:.2g} : 1' if ratio >= 1 else f'1 : {1 / ratio:.2g}'
+        self._said[name] = verdict
+        numbers = f'{mean:.2g} : 1' if mean >= 1 else f'1 : {1 / mean:.2g}'
         print_log(
             f'Gradients at the samples, {name} : GAN = {numbers}. {WORDS[verdict][2]}',
             'current',
@@ -142,20 +145,22 @@ class Balance:
         )
 
 
-# Ranges of the ratio, and what is seen in samples of models trained there.
+# Ranges of the ratio, and what is seen in samples of models trained there: at 1 the
+# demos are best, at 3 their samples begin to blend, at 0.2 one of them collapses.
 WORDS = {
     'gan': (
         0.0,
-        0.05,
+        0.1,
         'The GAN outweighs the loss: the samples are of its choice, and tend to '
         'collapse to few. Raise the loss_weight, or set it to "auto".',
     ),
-    'even': (0.05, 5.0, 'Neither outweighs the other.'),
+    'even': (0.1, 3.0, 'Neither outweighs the other.'),
     'loss': (
-        5.0,
+        3.0,
         math.inf,
-        'The loss outweighs the GAN: the spread is right, and the samples tend to '
-        'patchwork or confetti. Lower the loss_weight, or set it to "auto".',
+        'The loss outweighs the GAN: the samples tend to patchwork, blends or '
+        'confetti, however right their spread. Lower the loss_weight, or set it to '
+        '"auto".',
     ),
 }
 

@@ -172,12 +172,24 @@ def test_it_says_once_what_outweighs_what(terms, monkeypatch):
         balance.weigh(scaled, samples, {'crps': CRPSLoss()}, 0)
         return lines[0] if lines else ''
 
+    # At 3 the ratio is 1; the mean of its logarithm moves by a tenth each time
     assert said(3) == ''
-    text = said(36)
-    assert 'crps : GAN = 12 : 1' in text
-    assert 'patchwork' in text
-    assert said(45) == ''
-    assert 'Neither outweighs' in said(3)
-    text = said(0.03)
-    assert 'crps : GAN = 1 : 1e+02' in text
-    assert 'collapse' in text
+    texts = [said(3000) for _ in range(4)]
+    assert [bool(text) for text in texts] == [False, True, False, False]
+    assert 'crps : GAN = 3.7 : 1' in texts[1]
+    assert 'patchwork' in texts[1]
+    first, second = filter(None, [said(0.003) for _ in range(9)])
+    assert 'Neither outweighs' in first
+    assert 'crps : GAN = 1 : 1' in second
+    assert 'collapse' in second
+
+
+def test_a_loss_that_outweighs_from_the_start_is_named_at_once(terms, monkeypatch):
+    samples, losses = terms
+    lines = []
+    monkeypatch.setattr(
+        'mmagic_mr.models.balance.print_log', lambda *a: lines.extend(a)
+    )
+    scaled = losses | {'loss_crps': 36 * losses['loss_crps']}
+    Balance(interval=1).weigh(scaled, samples, {'crps': CRPSLoss()}, 0)
+    assert 'crps : GAN = 12 : 1' in lines[0]
