@@ -142,7 +142,7 @@ def _config(cell: Path) -> Path:
 
 
 def _makefile(study: Study, root: Path, out: Path) -> str:
-    """Two targets a training, trained and judged; paths as of the current folder."""
+    """How each training is made and judged; paths as of the current folder."""
     python, tools = shlex.quote(sys.executable), root / 'tools'
     data = [f'\t{python} {c.format(tools=tools)}\n' for c in study.prepare]
     rules = [f'{out}/data:\n{"".join(data)}\t@touch $@\n']
@@ -164,12 +164,15 @@ def _makefile(study: Study, root: Path, out: Path) -> str:
             group=shlex.quote(_group(run.name)),
         )
         test = f'{python} {judge} > {cell}/test.txt 2>&1'
-        rules += [
-            f'{cell}/trained: | {out}/data\n\t@echo "$$(date +%T) trains {cell}"\n'
-            f'\t@mkdir -p {cell}\n\t@{guard} {shlex.quote(train)}\n\t@touch $@\n',
-            f'{cell}/result.json: {cell}/trained\n\t@{guard} {shlex.quote(test)}\n'
-            f'\t@echo "$$(date +%T) done   {cell}"\n',
-        ]
+        # One target a training: its result comes before the next training
+        rules.append(
+            f'{cell}/result.json: | {out}/data\n\t@mkdir -p {cell}\n'
+            f'\t@echo "$$(date +%T) starts {cell}"\n'
+            f'\t@test -e {cell}/trained || {guard} {shlex.quote(train)}\n'
+            f'\t@touch {cell}/trained\n'
+            f'\t@{guard} {shlex.quote(test)}\n'
+            f'\t@echo "$$(date +%T) done   {cell}"\n'
+        )
     results = [f'{out / run.folder(seed)}/result.json' for run, seed in study.cells()]
     return '\n'.join(['all: ' + ' '.join(results), '', *rules])
 
