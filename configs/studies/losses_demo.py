@@ -121,6 +121,8 @@ for task, (host, optimizers, baseline, nothing, l1, iters) in TASKS.items():
     for name, losses in PROXY.items():
         model = dict(mr_loss=None, sample_losses=losses, **COMMON)
         rows[name] = f'{host}_proxy_mr2_demo.py', model
+    # As the demo has it: a weight found by hand for each task
+    rows['proxy MR2, weight by hand'] = f'{host}_proxy_mr2_demo.py', {}
     for name, term in DIVERSITY.items():
         model = dict(mr_loss=None, sample_losses=dict(term=term), rec_loss=l1, **COMMON)
         rows[f'{baseline} + {name}'] = plain, model
