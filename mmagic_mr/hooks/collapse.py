@@ -12,7 +12,8 @@ from mmagic_mr.host import HOOKS
 ADVICE = (
     'What to do: take out reconstruction terms (rec_loss, pixel_loss_weight), which '
     'reward the mean; raise the loss_weight of the sample loss against the GAN loss, '
-    'or take a scoring rule (CRPSLoss) with loss_weight="auto"; check that noise.sites name layers that the output depends on.'
+    'or take a scoring rule (CRPSLoss) with loss_weight="auto"; check that noise.sites '
+    'name layers that the output depends on.'
 )
 
 
