@@ -26,7 +26,7 @@ from mmagic_mr.functional.nll import PREDICTED_VARIANCE_FLOOR, nll
 from mmagic_mr.functional.proxy import proxy_mr_loss
 from mmagic_mr.functional.reduction import masked_mean, patch_mask
 from mmagic_mr.functional.scores import crps, energy_score
-from mmagic_mr.functional.views import View, views_of
+from mmagic_mr.functional.views import Colors, View, views_of
 
 __all__ = [
     'DISTRIBUTIONS',
@@ -34,6 +34,7 @@ __all__ = [
     'ORDERS',
     'PREDICTED_VARIANCE_FLOOR',
     'SAMPLE_VARIANCE_FLOOR',
+    'Colors',
     'Distribution',
     'Moments',
     'View',
