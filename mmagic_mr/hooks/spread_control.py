@@ -39,12 +39,13 @@ class SpreadControlHook(Hook):
     .. math:: e^{d (g e_n + h (e_n - e_{n-1}))},\qquad e_n = \log(t / r_n)
 
     g is ``gain``, h ``damping``, t ``target``, d ``direction``. It rests where r = t;
-    the first :math:`e_n` counts log 4 at most, either way. The second term holds back
+    the first :math:`e_n` counts log 4 at most, either way, and both terms together no
+    more than this. The second term holds back
     while the ratio is on its way already, since a generator follows its loss with a
-    delay; it never turns the first one round. For the same reason the first validation
-    is only remembered. The number stays within ``bounds``, and so nothing adds up while
-    the ratio is out of reach. `MomentCalibration` measures the ratio, without bias at
-    finite K, in the validation that is there anyway.
+    delay; it never turns the first one round. For the same reason a first validation
+    with too little spread is only remembered. The number stays within ``bounds``, and
+    so nothing adds up while the ratio is out of reach. `MomentCalibration` measures the
+    ratio, without bias at finite K, in the validation that is there anyway.
 
     ``rule='rcgan'`` is the rule of rcGAN instead: ``gain`` times the decibels by which
     the mean of K samples gains less over one sample than :math:`2K/(K+1)` are added.
@@ -204,12 +205,15 @@ class SpreadControlHook(Hook):
     def _next(self, weight: float, error: float) -> float:
         if self.rule == 'rcgan':
             return weight + self.direction * self.gain * error
-        if self._error is None:
+        if self._error is None and error > 0:
             return weight
+        before = error if self._error is None else self._error
         within = min(max(error, -LARGEST), LARGEST)
-        step = self.gain * within + self.damping * (error - self._error)
+        step = self.gain * within + self.damping * (error - before)
         if step * error < 0:
             return weight
+        most = self.gain * LARGEST
+        step = min(max(step, -most), most)
         return weight * math.exp(self.direction * step)
 
     def _said(self, metrics: Mapping) -> str:
