@@ -40,12 +40,12 @@ class SpreadControlHook(Hook):
 
     g is ``gain``, h ``damping``, t ``target``, d ``direction``. It rests where r = t;
     the first :math:`e_n` counts log 4 at most, either way, and both terms together no
-    more than this. The second term holds back
-    while the ratio is on its way already, since a generator follows its loss with a
-    delay; it never turns the first one round. For the same reason a first validation
-    with too little spread is only remembered. The number stays within ``bounds``, and
-    so nothing adds up while the ratio is out of reach. `MomentCalibration` measures the
-    ratio, without bias at finite K, in the validation that is there anyway.
+    more than this. The second term holds back while the ratio is on its way already,
+    since a generator follows its loss with a delay; it never turns the first one round.
+    For the same reason a first validation with too little spread is only remembered.
+    The number stays within ``bounds``, and so nothing adds up while the ratio is out of
+    reach. `MomentCalibration` measures the ratio, without bias at finite K, in the
+    validation that is there anyway.
 
     ``rule='rcgan'`` is the rule of rcGAN instead: ``gain`` times the decibels by which
     the mean of K samples gains less over one sample than :math:`2K/(K+1)` are added.
