@@ -44,6 +44,7 @@ __all__ = [
     'PairedImageDataset',
     'Pix2Pix',
     'accumulation',
+    'colors_of',
     'eval_mode',
     'evaluators_of',
     'is_resumed',
@@ -131,6 +132,19 @@ def variance_to_host(
 def accumulation(wrapper) -> int:
     """Iterations whose gradients an optimizer wrapper adds up for one update."""
     return wrapper._accumulative_counts
+
+
+def colors_of(preprocessor) -> tuple[list[float], list[float], bool] | None:
+    """What the values of preprocessed images mean: mean, standard deviation, RGB.
+
+    As for `normalization`, one number or one for each channel; None: a preprocessor
+    that is none of MMagic's.
+    """
+    if not hasattr(preprocessor, '_enable_normalize'):
+        return None
+    mean, std = normalization(preprocessor) or (Tensor([0.0]), Tensor([1.0]))
+    rgb = preprocessor.output_channel_order == 'RGB'
+    return mean.flatten().tolist(), std.flatten().tolist(), rgb
 
 
 def target_domain(model: Pix2Pix) -> str:

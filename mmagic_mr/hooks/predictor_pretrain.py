@@ -3,7 +3,8 @@
 from mmengine.hooks import Hook
 
 from mmagic_mr.checks import Count, checked
-from mmagic_mr.hooks.pretraining import Pretraining, build_nll, load_predictor
+from mmagic_mr.hooks.predictor_file import load_predictor
+from mmagic_mr.hooks.pretraining import Pretraining, build_nll
 from mmagic_mr.hooks.rng import preserved_rng
 from mmagic_mr.host import HOOKS, unwrap
 

@@ -1,7 +1,6 @@
 """Maximum-likelihood training of the predictor: loop, validation, checkpoints."""
 
 import math
-import os
 import time
 from datetime import timedelta
 from functools import partial
@@ -16,8 +15,9 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader, Sampler
 
-from mmagic_mr.checkpoints.files import UnreadableError, read, state_dict_of, write
-from mmagic_mr.errors import MissingFileError, UserError
+from mmagic_mr.checkpoints.files import UnreadableError, write
+from mmagic_mr.errors import UserError
+from mmagic_mr.hooks.predictor_file import likelihood, load_predictor, read_checkpoint
 from mmagic_mr.host import MODELS, eval_mode, is_resumed, loaders_of
 
 # What the file of an unfinished pretraining holds beside the predictor.
@@ -44,66 +44,6 @@ def build_nll(config: dict, distribution: str | None) -> nn.Module:
             f'{distribution!r}; leave the distribution out of nll, or change the losses'
         )
     return MODELS.build(config)
-
-
-def likelihood(nll: nn.Module) -> dict:
-    """What a file of a predictor says of the likelihood that trained it."""
-    return {'distribution': nll.distribution, 'order': nll.order}
-
-
-def check_likelihood(state: dict, path: str | os.PathLike, nll: nn.Module) -> None:
-    """Refuse a file that was trained with another distribution or order.
-
-    A log variance would pass for the logarithm of a mean absolute deviation, and
-    order 1 leaves the dispersion untrained. Old files do not say what they are, and
-    pass.
-    """
-    expected = likelihood(nll)
-    found = {key: state.get(key, value) for key, value in expected.items()}
-    if found != expected:
-        said = 'the distribution {distribution!r} and order {order} of the NLL'
-        raise UserError(
-            f'{path} holds a predictor of {said.format(**found)}, but this config asks '
-            f'for {said.format(**expected)}; give a checkpoint of the same likelihood, '
-            'or train the predictor anew in another work dir'
-        )
-
-
-def read_checkpoint(path: str | os.PathLike, nll: nn.Module) -> dict:
-    """What a file of a predictor holds, if it was trained with this likelihood.
-
-    Raises:
-        UserError: the file cannot be read, or is of another likelihood.
-    """
-    state = read(path)
-    if not isinstance(state, dict) or 'state_dict' not in state:
-        raise UserError(f'{path} is no checkpoint of a predictor: it has no state_dict')
-    state_dict_of(state, path, 'checkpoint of a predictor')
-    check_likelihood(state, path, nll)
-    return state
-
-
-def load_predictor(
-    predictor: nn.Module, path: str | os.PathLike, nll: nn.Module
-) -> None:
-    """Load the weights of a trained predictor; it is frozen and counts as trained.
-
-    Raises:
-        MissingFileError: there is no such file.
-        UserError: the file cannot be read, or its predictor is of another architecture
-            or likelihood.
-    """
-    if not os.path.isfile(path):
-        raise MissingFileError(f'predictor checkpoint {str(path)!r} does not exist')
-    state = read_checkpoint(path, nll)
-    try:
-        predictor.load_state_dict(state['state_dict'])
-    except RuntimeError as error:
-        raise UserError(
-            f'{path} does not fit the predictor of this config: {error}'
-        ) from error
-    predictor.trained.fill_(True)
-    predictor.freeze()
 
 
 class Pretraining:
@@ -211,24 +151,32 @@ class Pretraining:
         first, start = self.iter, time.time()
         while not self.finished:
             network.train()
-            loss = self._step(network, next(batches))
+            terms = self._step(network, next(batches))
             self.iter += 1
             if self.iter % self.log_interval == 0:
                 pace = (time.time() - start) / (self.iter - first)
                 left = timedelta(seconds=int(pace * (self.max_iters - self.iter)))
-                self._log(f'nll: {float(loss):.4f}  at most {left} left')
-                self._scalar('nll', float(loss))
+                nll = float(sum(terms.values()))
+                self._log(f'nll: {nll:.4f}{_each(terms)}  at most {left} left')
+                self._scalar('nll', nll)
+                for view, term in terms.items() if len(terms) > 1 else ():
+                    self._scalar(f'nll_{view}', float(term))
             if self.iter % self.val_interval == 0 or self.iter == self.max_iters:
                 self._validate()
 
-    def _step(self, network: nn.Module, data: dict) -> Tensor:
+    def _step(self, network: nn.Module, data: dict) -> dict[str, Tensor]:
+        """One update; the likelihood in each view, which sum to the loss."""
         batch = self._batch(data)
         with self.optim.optim_context(network):
-            center, log_dispersion = network(batch.x)
-            loss = self.nll(center, log_dispersion, batch.y, batch.mask)
+            terms = self._likelihoods(network, batch)
+            loss = sum(terms.values())
         self._check_finite(float(loss.detach()))
         self.optim.update_params(loss)
-        return loss.detach()
+        return {view: term.detach() for view, term in terms.items()}
+
+    def _likelihoods(self, network: nn.Module, batch) -> dict[str, Tensor]:
+        prediction = network(batch.x)
+        return self.predictor.likelihoods(self.nll, prediction, batch.y, batch.mask)
 
     def _batch(self, data: dict):
         # `True`: targets are normalized in training mode alone.
@@ -286,7 +234,7 @@ class Pretraining:
         with eval_mode(self.predictor):
             for data in self.val_loader:
                 batch = self._batch(data)
-                nll = self.nll(*self.predictor(batch.x), batch.y, batch.mask)
+                nll = sum(self._likelihoods(self.predictor, batch).values())
                 total += torch.stack([nll, torch.ones_like(nll)]) * len(batch.x)
         dist.all_reduce(total)
         return float(total[0] / total[1]), int(total[1])
@@ -335,3 +283,9 @@ class Pretraining:
     @dist.master_only
     def _scalar(self, name: str, value: float) -> None:
         self.runner.visualizer.add_scalar(f'predictor/{name}', value, self.iter)
+
+
+def _each(terms: dict[str, Tensor]) -> str:
+    """The terms of several views, for the log."""
+    words = ', '.join(f'{view} {float(term):.4f}' for view, term in terms.items())
+    return f' ({words})' if len(terms) > 1 else ''

@@ -24,9 +24,9 @@ RULES = {
     'spread_skill': ('calibration/spread_skill', 0.5),
     'rcgan': ('calibration/gain', 0.02),
 }
-# Log of the ratio over its target, seen from one validation: without any spread it
-# would be infinite
+# What one validation adds up to at most: further off, a ratio says no more
 LARGEST = math.log(4)
+LEAST_RATIO = 1e-6  # without any spread the logarithm would be infinite
 _ITS_STATE = dict(weight=Positive, error=float | None, iter=int | None)
 
 
@@ -38,12 +38,14 @@ class SpreadControlHook(Hook):
 
     .. math:: e^{d (g e_n + h (e_n - e_{n-1}))},\qquad e_n = \log(t / r_n)
 
-    g is ``gain``, h ``damping``, t ``target``, d ``direction``. It rests where r = t.
-    The second term holds back while the ratio is on its way already, since a generator
-    follows its loss with a delay; it never turns the first one round. For the same
-    reason the first validation is only remembered. The number stays within ``bounds``,
-    and so nothing adds up while the ratio is out of reach. `MomentCalibration` measures
-    the ratio, without bias at finite K, in the validation that is there anyway.
+    g is ``gain``, h ``damping``, t ``target``, d ``direction``. It rests where r = t;
+    the first :math:`e_n` counts log 4 at most, either way, and both terms together no
+    more than this. The second term holds back while the ratio is on its way already,
+    since a generator follows its loss with a delay; it never turns the first one round.
+    For the same reason a first validation with too little spread is only remembered.
+    The number stays within ``bounds``, and so nothing adds up while the ratio is out of
+    reach. `MomentCalibration` measures the ratio, without bias at finite K, in the
+    validation that is there anyway.
 
     ``rule='rcgan'`` is the rule of rcGAN instead: ``gain`` times the decibels by which
     the mean of K samples gains less over one sample than :math:`2K/(K+1)` are added.
@@ -198,17 +200,20 @@ class SpreadControlHook(Hook):
             return target - value if math.isfinite(value) else None
         if not math.isfinite(value):  # all samples are the target
             return None
-        error = math.log(self.target / value) if value > 0 else math.inf
-        return min(max(error, -LARGEST), LARGEST)
+        return math.log(self.target / max(value, LEAST_RATIO))
 
     def _next(self, weight: float, error: float) -> float:
         if self.rule == 'rcgan':
             return weight + self.direction * self.gain * error
-        if self._error is None:
+        if self._error is None and error > 0:
             return weight
-        step = self.gain * error + self.damping * (error - self._error)
+        before = error if self._error is None else self._error
+        within = min(max(error, -LARGEST), LARGEST)
+        step = self.gain * within + self.damping * (error - before)
         if step * error < 0:
             return weight
+        most = self.gain * LARGEST
+        step = min(max(step, -most), most)
         return weight * math.exp(self.direction * step)
 
     def _said(self, metrics: Mapping) -> str:

@@ -8,9 +8,16 @@ from torch import Tensor, nn
 
 from mmagic_mr.checks import checked
 from mmagic_mr.errors import UserError
-from mmagic_mr.functional import View, masked_mean, scale_moments, view_moments
+from mmagic_mr.functional import (
+    Colors,
+    View,
+    masked_mean,
+    scale_moments,
+    view_moments,
+)
 from mmagic_mr.functional import views_of as parse_views
 from mmagic_mr.functional.checks import check_number, check_samples
+from mmagic_mr.networks.features import FEATURE_VIEWS
 
 Weight: TypeAlias = float | Literal['auto']
 Views: TypeAlias = Mapping[str, Any] | None
@@ -53,7 +60,8 @@ class SampleLoss(nn.Module):
         views: What of the images the loss looks at, name to weight; the result is the
             weighted sum of its values in each. 'pixel': the images; 'pool4': averages
             over cells of 4 x 4 (any number); 'diff': differences of neighbors; 'fft':
-            Fourier coefficients; 'features': of the trunk of LPIPS. None: the pixels.
+            Fourier coefficients; 'features': of the trunk of LPIPS (see `Features`).
+            None: the pixels.
 
     Shape:
         samples (N, K, C, H, W); target and moments (N, C, H, W); mask (N, 1, H, W); the
@@ -92,7 +100,16 @@ class SampleLoss(nn.Module):
         else:
             check_weight(loss_weight)
         self.value_scale = value_scale
-        self.views = parse_views(views)
+        self.views = parse_views(views, FEATURE_VIEWS)
+        self.told_colors(Colors())
+
+    def told_colors(self, colors: Colors) -> None:
+        """Hear what the values of the images mean; the model says it when it is built.
+
+        Without a model they count as RGB in [-1, 1].
+        """
+        for view, _ in self.views:
+            view.told_colors(colors.scaled(self.value_scale))
 
     @property
     def weight(self) -> float | Tensor:

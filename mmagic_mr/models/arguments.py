@@ -7,7 +7,8 @@ from torch import nn
 
 from mmagic_mr.checks import NotNegative, argument_names, check_kind, fits, near, shown
 from mmagic_mr.errors import UserError
-from mmagic_mr.host import MODELS
+from mmagic_mr.functional import Colors, View
+from mmagic_mr.host import MODELS, colors_of
 from mmagic_mr.models.balance import Balance, is_automatic
 
 
@@ -188,3 +189,43 @@ def moment_distribution(losses: Mapping[str, nn.Module]) -> str | None:
             'there is one predictor, make them one'
         )
     return next(iter(asked.values()), None)
+
+
+def moment_views(losses: Mapping[str, nn.Module]) -> dict[str, float]:
+    """Weights of the views in which the losses ask for predicted moments, by name.
+
+    Raises:
+        UserError: One in which the moments do not follow.
+    """
+    found: dict[str, float] = {}
+    for name, loss in losses.items():
+        if 'moments' not in loss.needs:
+            continue
+        for view, weight in getattr(loss, 'views', []):
+            check_moment_view(view)
+            if loss.distribution == 'laplace' and view.name != 'pixel':
+                raise UserError(
+                    f'sample_losses: {name!r} asks for moments in the view '
+                    f"{view.name!r} with distribution='laplace': the median of a view "
+                    "is not the view of the medians; take 'gaussian', or the pixels "
+                    'alone'
+                )
+            found[view.name] = found.get(view.name, 0.0) + weight
+    return {} if set(found) <= {'pixel'} else found
+
+
+def check_moment_view(view: View) -> None:
+    """Refuse a view whose moments no predictor can tell."""
+    if not (view.linear and view.local):
+        raise UserError(
+            f'no predictor tells the moments in the view {view.name!r}, which is not '
+            'linear, or of the whole image at once: take a loss that compares the '
+            f'samples with the data in it, such as CRPSLoss(views=dict({view.name}=1))'
+        )
+
+
+def tell_colors(loss: nn.Module, preprocessor: nn.Module) -> None:
+    """Let a loss hear what the values of the images mean, if it has an ear for it."""
+    told, colors = getattr(loss, 'told_colors', None), colors_of(preprocessor)
+    if told is not None and colors is not None:
+        told(Colors(*colors))

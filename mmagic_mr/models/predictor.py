@@ -1,16 +1,17 @@
 """The predictor of the conditional moments, trained by maximum likelihood."""
 
+from collections.abc import Mapping
 from copy import deepcopy
 
 import torch
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
-from mmagic_mr.checks import checked
+from mmagic_mr.checks import Positive, checked
 from mmagic_mr.errors import UserError
-from mmagic_mr.functional import Moments
+from mmagic_mr.functional import Moments, ViewMoments, views_of
 from mmagic_mr.host import MODELS
-from mmagic_mr.models.arguments import build
+from mmagic_mr.models.arguments import build, check_moment_view
 
 
 @MODELS.register_module()
@@ -28,27 +29,41 @@ class MomentPredictor(BaseModule):
         head: Name of the generator's output convolution. None: the last one with as
             many output channels as the config's ``out_channels`` says, or, where it
             says nothing, as the fewest that any convolution has.
+        views: Weights by the name of the view, as of a loss: for each a further head
+            for the log dispersion in it, which says at the pixels what is averaged over
+            the places of the view. The center in a view is the view of the center. The
+            model gives those that its losses ask for; the pixels are always there.
 
     Raises:
         UserError: ``head`` names no convolution of the generator, or none has that many
-            channels.
+            channels; a view is not linear, or sees the whole image.
 
     Shape:
-        x (N, C, H, W) to center and log dispersion, each (N, C', H', W').
+        x (N, C, H, W) to center and log dispersion, each (N, C', H', W'), and the log
+        dispersion by the name of the view.
 
     Reference:
         Lee et al., ICLR 2019, eq. 7 and 8; thesis, appendix B.
     """
 
     @checked
-    def __init__(self, generator: dict, head: str | None = None):
+    def __init__(
+        self,
+        generator: dict,
+        head: str | None = None,
+        views: dict[str, Positive] | None = None,
+    ):
         super().__init__()
+        self.views = _weights({'pixel': 1.0, **(views or {})})
         generator = deepcopy(generator)
         if 'use_dropout' in generator:
             generator['use_dropout'] = False
         self.generator = build('generator', generator)
         output = self._output_convolution(head, generator.get('out_channels'))
         self.log_dispersion = deepcopy(output)
+        self.view_heads = nn.ModuleDict(
+            {view.name: deepcopy(output) for view in self.views if view.name != 'pixel'}
+        )
         self._reset_head(output)
         output.register_forward_pre_hook(self._keep_features)
         self._features = None
@@ -80,31 +95,74 @@ class MomentPredictor(BaseModule):
     def _reset_head(self, output: nn.Module) -> None:
         # Like the output convolution's weights, and a dispersion of 1.
         std = float(output.weight.detach().std())
-        nn.init.normal_(self.log_dispersion.weight, std=std)
-        if self.log_dispersion.bias is not None:
-            nn.init.zeros_(self.log_dispersion.bias)
+        for head in self.log_dispersion, *self.view_heads.values():
+            nn.init.normal_(head.weight, std=std)
+            if head.bias is not None:
+                nn.init.zeros_(head.bias)
 
     def init_weights(self) -> None:
-        """Initialize the generator as its own config says, and the second head."""
+        """Initialize the generator as its own config says, and the other heads."""
         self.generator.init_weights()
         self._reset_head(self.generator.get_submodule(self.head))
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
         center = self.generator(x)
         features, self._features = self._features, None
-        return center, self.log_dispersion(features)
+        seen = {
+            view.name: view.of_map(self.view_heads[view.name](features))
+            for view in self.views
+            if view.name in self.view_heads
+        }
+        return center, self.log_dispersion(features), seen
+
+    def likelihoods(
+        self,
+        nll: nn.Module,
+        prediction: tuple[Tensor, Tensor, dict[str, Tensor]],
+        target: Tensor,
+        mask: Tensor | None = None,
+    ) -> dict[str, Tensor]:
+        """The loss in each view, times its weight.
+
+        Args:
+            nll: As `MomentNLLLoss`.
+            prediction: Of `forward`.
+            target: The data y.
+            mask: 1 where it counts.
+        """
+        center, log_dispersion, seen = prediction
+        return {
+            view.name: weight
+            * nll(
+                view(center),
+                seen.get(view.name, log_dispersion),
+                view(target),
+                None if mask is None else view.of_mask(mask),
+            )
+            for view, weight in self.views.items()
+        }
 
     @torch.no_grad()
     def moments(self, x: Tensor) -> Moments:
         """Predicted center and dispersion, in float32 (float64 stays).
 
+        Returns:
+            `ViewMoments`, where there are heads for views.
+
         Shape:
             x (N, C, H, W) to two tensors (N, C', H', W').
         """
-        center, log_dispersion = self(x)
-        if center.dtype in (torch.float16, torch.bfloat16):
-            center, log_dispersion = center.float(), log_dispersion.float()
-        return Moments(center, log_dispersion.exp())
+        center, log_dispersion, seen = self(x)
+        center = _full(center)
+        moments = Moments(center, _full(log_dispersion).exp())
+        if not seen:
+            return moments
+        of_views = {
+            view.name: Moments(view(center), _full(seen[view.name]).exp())
+            for view in self.views
+            if view.name in seen
+        }
+        return ViewMoments(*moments, of_views)
 
     @property
     def frozen(self) -> bool:
@@ -121,3 +179,16 @@ class MomentPredictor(BaseModule):
 
     def train(self, mode: bool = True):
         return super().train(mode and not self.frozen)
+
+
+def _full(values: Tensor) -> Tensor:
+    low = values.dtype in (torch.float16, torch.bfloat16)
+    return values.float() if low else values
+
+
+def _weights(views: Mapping[str, float]) -> dict:
+    """The views with their weights, if a head can predict in each."""
+    found = dict(views_of(views))
+    for view in found:
+        check_moment_view(view)
+    return found

@@ -115,11 +115,13 @@ class MomentReconstruction(Sampler):
         built = {name: build('sample_losses: ' + name, c) for name, c in losses.items()}
         for name, loss in built.items():
             arguments.check_sample_loss(name, loss, self.num_samples)
+            arguments.tell_colors(loss, self.data_preprocessor)
         self.sample_losses = nn.ModuleDict(built)
         self.balance = arguments.build_balance(type(self), balance, built)
         self.rec_loss = None if rec_loss is None else build('rec_loss', rec_loss)
         self.moment_distribution = arguments.moment_distribution(built)
-        self.predictor = self._build_predictor(predictor, generator)
+        views = arguments.moment_views(built)
+        self.predictor = self._build_predictor(predictor, generator, views)
         self.input_norm = None
         if input_norm is not None:
             arguments.check_names('input_norm', input_norm, ('mean', 'std'))
@@ -155,7 +157,7 @@ class MomentReconstruction(Sampler):
             'current',
         )
 
-    def _build_predictor(self, config, generator):
+    def _build_predictor(self, config, generator, views):
         if self.moment_distribution is None:
             if config is not None:
                 raise UserError(
@@ -164,7 +166,8 @@ class MomentReconstruction(Sampler):
                 )
             return None
         defaults = dict(type='MomentPredictor', generator=generator)
-        return build('predictor', {**defaults, **(config or {})})
+        asked = dict(views=views) if views else {}
+        return build('predictor', {**defaults, **(config or {}), **asked})
 
     def _build_average(self, config):
         if config is None:

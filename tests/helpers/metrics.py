@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from mmagic_mr.data.synthetic.known import Known
-from mmagic_mr.metrics.networks import backbone
+from mmagic_mr.networks import backbone
 
 needs_trunk = pytest.mark.skipif(
     not backbone.backbone_path().is_file(),

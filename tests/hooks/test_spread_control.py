@@ -76,12 +76,29 @@ def test_another_target_and_the_other_direction(tmp_path):
 
 
 def test_a_step_is_that_of_the_equation(tmp_path):
-    found, _ = train(tmp_path, 0.5, 3, gain=0.4, damping=0.3)
+    model = dict(start=0.4)
+    found, _ = train(tmp_path / 'a', 0.7, 3, model, gain=0.4, damping=0.3)
     (r0, w0), (r1, w1), (r2, w2) = found
-    e0, e1, e2 = (min(-math.log(r), math.log(4)) for r in (r0, r1, r2))
-    assert w0 == 0.5
+    e0, e1, e2 = (-math.log(r) for r in (r0, r1, r2))
+    assert w0 == 0.7  # too little spread at the start is only remembered
     assert w1 == pytest.approx(w0 * math.exp(0.4 * e1 + 0.3 * (e1 - e0)), rel=1e-12)
     assert w2 == pytest.approx(w1 * math.exp(0.4 * e2 + 0.3 * (e2 - e1)), rel=1e-12)
+    model = dict(start=1.5)
+    found, _ = train(tmp_path / 'b', 1.2, 1, model, gain=0.4)
+    ((r0, w0),) = found
+    assert w0 == pytest.approx(1.2 * r0**-0.4, rel=1e-12)  # too much of it is not
+
+
+def test_no_step_is_larger_than_that_of_a_ratio_of_four(tmp_path):
+    """However the ratio jumps from one validation to the next."""
+    _, runner = train(tmp_path, validations=1, model=dict(start=1.0))
+    (hook,) = (h for h in runner.hooks if isinstance(h, SpreadControlHook))
+    before = runner.model.sample_losses['rc'].spread_weight
+    for ratio, factor in (1e-5, 2.0), (1e5, 0.5):
+        hook.after_val_epoch(runner, {'calibration/spread_skill': ratio})
+        after = runner.model.sample_losses['rc'].spread_weight
+        assert after == pytest.approx(before * factor, rel=1e-12)
+        before = after
 
 
 def test_out_of_reach_nothing_adds_up(tmp_path):
@@ -274,22 +291,21 @@ def test_without_a_validation_it_is_refused_at_the_start(tmp_path):
 # -- a real model -------------------------------------------------------------------
 
 
-def test_pix2pix_is_steered_by_its_own_validation(tmp_path):
-    """The weight of the package's config, and its metric, for any loss; and tools
-    that read the checkpoint do not mind."""
+def test_the_demo_is_steered_by_its_own_validation(tmp_path):
+    """And tools that read the checkpoint do not mind what else is in it."""
     from mmagic_mr.inference import load_weights
 
     data_root = tiny.write_pairs(tmp_path / 'data')
-    cfg = tiny.load('pix2pix_mr2_cityscapes', data_root, tmp_path / 'run')
-    cfg.custom_hooks = [dict(type='SpreadControlHook', loss='mr')]
-    cfg.train_cfg.max_iters, cfg.train_cfg.val_interval = 6, 2
+    cfg = tiny.load('pix2pix_rcgan_demo', data_root, tmp_path / 'run')
+    assert cfg.custom_hooks[0].type == 'SpreadControlHook'
+    cfg.custom_hooks = cfg.custom_hooks[:1]
+    cfg.train_cfg.update(max_iters=6, val_interval=2, dynamic_intervals=None)
     runner = Runner.from_cfg(cfg)
-    start = runner.model.sample_losses['mr'].loss_weight
     runner.train()
-    weight = runner.model.sample_losses['mr'].weight
-    assert start < weight <= 16 * start  # an untrained generator varies too little
+    weight = runner.model.sample_losses['rc'].spread_weight
+    assert 1 < weight <= 4  # an untrained generator varies too little
     path = tmp_path / 'run' / 'iter_6.pth'
-    state = torch.load(path, weights_only=False)['spread_control']['mr.loss_weight']
+    state = torch.load(path, weights_only=False)['spread_control']['rc.spread_weight']
     assert state['iter'] == 4
-    assert start < state['weight'] < weight
+    assert 1 <= state['weight'] <= weight
     load_weights(runner.model, str(path))

@@ -41,7 +41,7 @@ def build(generator=UNET, **kwargs):
 def test_heads_share_their_features(cfg, size, out):
     predictor = build(cfg)
     predictor.thaw()
-    center, log_dispersion = predictor(torch.randn(2, *size))
+    center, log_dispersion, _ = predictor(torch.randn(2, *size))
     assert center.shape == log_dispersion.shape == (2, *out)
     # It starts near a dispersion of 1, and reaches all of the network below the head.
     assert log_dispersion.abs().mean() < 0.5

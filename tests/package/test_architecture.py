@@ -9,17 +9,18 @@ PACKAGE = ROOT / 'mmagic_mr'
 FILES = sorted(PACKAGE.rglob('*.py'))
 ROOMS = {
     'functional': set(),
-    'losses': {'functional'},
+    'networks': {'functional', 'io'},
+    'losses': {'functional', 'networks'},
     'sampling': set(),
     'data': set(),
-    'metrics': {'functional'},
+    'metrics': {'functional', 'networks'},
     'models': {'functional', 'sampling', 'data'},
     'reports': {'metrics', 'data', 'inference', 'plugin'},
     'hooks': {'reports', 'checkpoints'},
     'checkpoints': {'io'},
     'study': {'data', 'metrics', 'cli'},
 }
-TORCH_ONLY = ('functional', 'losses', 'sampling')
+TORCH_ONLY = ('functional', 'networks', 'losses', 'sampling')
 COMMON = {'errors', 'checks', 'io', 'host'}
 
 

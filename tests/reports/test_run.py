@@ -10,7 +10,7 @@ import mmagic_mr.plugin  # noqa: F401
 from mmagic_mr.errors import UserError
 from mmagic_mr.host import METRICS, MODELS
 from mmagic_mr.metrics.base import EvaluationOptions, sample_metrics
-from mmagic_mr.metrics.networks import backbone
+from mmagic_mr.networks import backbone
 from mmagic_mr.reports.page import html_page
 from mmagic_mr.reports.results import read_run
 from mmagic_mr.reports.run import add_metrics, run_and_write

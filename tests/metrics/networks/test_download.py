@@ -11,7 +11,8 @@ import pytest
 from helpers.metrics import random_trunk
 
 from mmagic_mr.errors import MissingFileError, UserError
-from mmagic_mr.metrics.networks import backbone, download
+from mmagic_mr.metrics.networks import download
+from mmagic_mr.networks import backbone
 
 
 class Evil:

@@ -11,8 +11,8 @@ from torch_fidelity.registry import (
 )
 
 from mmagic_mr.errors import MissingFileError, UserError
-from mmagic_mr.metrics.networks.backbone import save_backbone
 from mmagic_mr.metrics.networks.extractors import Extractor
+from mmagic_mr.networks.backbone import save_backbone
 
 
 def test_torchscript_file_is_the_extractor(tmp_path):

@@ -5,7 +5,6 @@ import pytest
 import torch
 from helpers.metrics import needs_trunk, random_trunk
 
-from mmagic_mr.metrics.networks import backbone
 from mmagic_mr.metrics.networks.perceptual import (
     KNOWN_ANSWERS,
     PerceptualDistance,
@@ -13,6 +12,7 @@ from mmagic_mr.metrics.networks.perceptual import (
     build_distance,
     known_images,
 )
+from mmagic_mr.networks import backbone
 
 
 def test_other_trunks_are_never_called_lpips(tmp_path):

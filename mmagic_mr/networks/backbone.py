@@ -9,14 +9,21 @@ import hashlib
 import json
 import os
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from mmagic_mr.errors import MissingFileError, UserError
 from mmagic_mr.io import atomic_path
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 FETCH = 'python tools/fetch_backbone.py'
+
+
+Array: TypeAlias = npt.NDArray[Any]
 
 
 class Trunk(NamedTuple):
@@ -27,7 +34,7 @@ class Trunk(NamedTuple):
     content: str  # `content_hash` of the result
 
 
-def _vgg_shapes():
+def _vgg_shapes() -> tuple[tuple[int, ...], ...]:
     widths = (64, 64, 128, 128, 256, 256, 256) + (512,) * 6
     return tuple((o, i, 3, 3) for i, o in zip((3, *widths), widths, strict=False))
 
@@ -56,7 +63,7 @@ class BackboneMissing(MissingFileError):
     """The trunk is not in the cache; the message says how to get it."""
 
 
-def cache_dir(override: str | os.PathLike | None = None) -> Path:
+def cache_dir(override: str | os.PathLike[str] | None = None) -> Path:
     """Folder of the fetched files.
 
     Args:
@@ -71,14 +78,16 @@ def cache_dir(override: str | os.PathLike | None = None) -> Path:
     return Path(base).expanduser() / 'mmagic_mr'
 
 
-def backbone_path(net: str = 'alex', cache: str | os.PathLike | None = None) -> Path:
+def backbone_path(
+    net: str = 'alex', cache: str | os.PathLike[str] | None = None
+) -> Path:
     """File in which the trunk of `net` ('alex', 'vgg') is kept."""
     if net not in TRUNKS:
         raise UserError(f'no trunk named {net!r}; there are {sorted(TRUNKS)}')
     return cache_dir(cache) / f'{net}-conv.safetensors'
 
 
-def content_hash(arrays: dict[str, np.ndarray]) -> str:
+def content_hash(arrays: dict[str, Array]) -> str:
     """SHA-256 over names, shapes and float32 bytes; no file format is part of it."""
     digest = hashlib.sha256()
     for name in sorted(arrays):
@@ -88,7 +97,7 @@ def content_hash(arrays: dict[str, np.ndarray]) -> str:
     return digest.hexdigest()
 
 
-def check_shapes(arrays: dict[str, np.ndarray], net: str) -> None:
+def check_shapes(arrays: dict[str, Array], net: str) -> None:
     """Raise UserError unless `arrays` are float32 trunk weights of `net`."""
     trunk = TRUNKS[net]
     expected = {}
@@ -104,9 +113,7 @@ def check_shapes(arrays: dict[str, np.ndarray], net: str) -> None:
             raise UserError(f'{name}: finite float32 expected, not {array.dtype}')
 
 
-def save_backbone(
-    arrays: dict[str, np.ndarray], path: Path, net: str, source: str
-) -> str:
+def save_backbone(arrays: dict[str, Array], path: Path, net: str, source: str) -> str:
     """Write the trunk with its hash and origin; returns the hash."""
     from safetensors.numpy import save_file
 
@@ -121,18 +128,19 @@ def save_backbone(
     return digest
 
 
-def read_metadata(path: str | os.PathLike) -> dict[str, str]:
+def read_metadata(path: str | os.PathLike[str]) -> dict[str, str]:
     """The metadata of a safetensors file, read without loading a tensor."""
     with open(path, 'rb') as file:
         length = int.from_bytes(file.read(8), 'little')
         if length > 1 << 20:
             raise UserError(f'{path} is not a safetensors file')
-        return json.loads(file.read(length)).get('__metadata__', {})
+        found: dict[str, str] = json.loads(file.read(length)).get('__metadata__', {})
+    return found
 
 
 def load_backbone(
-    net: str = 'alex', path: str | os.PathLike | None = None
-) -> tuple[dict, str]:
+    net: str = 'alex', path: str | os.PathLike[str] | None = None
+) -> tuple[dict[str, 'Tensor'], str]:
     """Load the trunk's convolutions as a state dict with torchvision's names.
 
     Args:

@@ -8,8 +8,8 @@ import torch
 from helpers import ROOT
 from helpers.metrics import random_trunk
 
-from mmagic_mr.metrics.networks import backbone
 from mmagic_mr.metrics.networks.perceptual import PerceptualDistance
+from mmagic_mr.networks import backbone
 
 
 def test_cache_dir_order(monkeypatch, tmp_path):
