@@ -11,7 +11,6 @@ them: losses, their balance, loss scaling, accumulation and the one reduction of
 distributed run are as without chunks.
 """
 
-import itertools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 

@@ -18,7 +18,7 @@ from __future__ import annotations
 import functools
 import inspect
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, MutableMapping, Sequence
 from typing import Any, TypeAlias
 
 import torch
@@ -66,8 +66,8 @@ class LeanBackward(TorchFunctionMode):
 
     def __init__(self) -> None:
         super().__init__()
-        self._recipes = WeakTensorKeyDictionary()
-        self._kept = WeakTensorKeyDictionary()
+        self._recipes: MutableMapping[Tensor, _Recipe] = WeakTensorKeyDictionary()
+        self._kept: MutableMapping[Tensor, _Kept] = WeakTensorKeyDictionary()
         self._all: weakref.WeakSet[_Kept] = weakref.WeakSet()
         self._fresh: list[_Kept] = []  # of the call that goes on
         self._unneeded: torch.Size | None = None  # of a frozen convolution, likewise
@@ -114,7 +114,7 @@ class LeanBackward(TorchFunctionMode):
             if self._recipe(args[0]) is not None:
                 return self._cheap(func, args, kwargs)
             output = func(*args, **kwargs)
-            kept = self._kept.get(output)
+            kept = self._find_kept(output)
             if kept is not None and func in _OF_SIGN:
                 kept.of_sign = True
             return output
@@ -172,22 +172,26 @@ class LeanBackward(TorchFunctionMode):
             output = func(*args, **kwargs)
         finally:
             self._unneeded = None
-        kept = self._kept.get(x)
+        kept = self._find_kept(x)
         if kept is not None and kept.of_sign and kept.users == 1:
             kept.keep_sign()
             del self._kept[x]
         return output
 
     def _recipe(self, tensor: Tensor) -> _Recipe | None:
-        recipe: _Recipe | None = self._recipes.get(tensor)
+        recipe = self._recipes[tensor] if tensor in self._recipes else None
         return recipe if recipe and recipe.version == tensor._version else None
+
+    def _find_kept(self, tensor: Tensor) -> _Kept | None:
+        kept = self._kept[tensor] if tensor in self._kept else None
+        return kept if kept and kept.version == tensor._version else None
 
     def _source(self, tensor: Tensor) -> Source:
         recipe = self._recipe(tensor)
         if recipe is not None:
             return recipe
-        kept: _Kept | None = self._kept.get(tensor)
-        if kept is None or kept.version != tensor._version:
+        kept = self._find_kept(tensor)
+        if kept is None:
             kept = self._kept[tensor] = _Kept(tensor)
             self._all.add(kept)
         kept.users += 1

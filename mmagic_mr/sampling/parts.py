@@ -51,5 +51,5 @@ class Part(Drawing):
         if visit not in self._noise:
             z = self._whole._z(site, noise_type, size, device)
             rows = self._whole.num_inputs, self._whole.num_samples
-            self._noise[visit] = z.unflatten(0, rows)
+            self._noise[visit] = z.reshape(*rows, *z.shape[1:])
         return self._noise[visit][:, self.samples_of_whole].flatten(0, 1)
