@@ -17,6 +17,7 @@ from mmagic_mr.host import accumulation, unwrap
 from mmagic_mr.models import arguments
 from mmagic_mr.models.balance import is_automatic
 from mmagic_mr.models.batch import Batch
+from mmagic_mr.models.chunks import batch_norms, in_chunks, slices
 from mmagic_mr.models.gradient_penalty import gradient_penalty
 from mmagic_mr.models.reconstruction import MomentReconstruction
 
@@ -51,7 +52,7 @@ class MomentGAN(MomentReconstruction):
 
         Gradients do not reach the discriminator's parameters.
         """
-        logits = self.discriminate(self.bare_discriminator, batch, images)
+        logits = self.logits(self.bare_discriminator, batch, images)
         return self.adversary(logits, True, is_disc=False)
 
     def discriminator_losses(
@@ -60,10 +61,10 @@ class MomentGAN(MomentReconstruction):
         """The discriminator's terms, of images (N, 1, C, H, W), without a graph."""
         network = getattr(self, self.discriminator_name)
         loss_fake = self.adversary(
-            self.discriminate(network, batch, fake), False, is_disc=True
+            self.logits(network, batch, fake), False, is_disc=True
         )
         loss_real = self.adversary(
-            self.discriminate(network, batch, real), True, is_disc=True
+            self.logits(network, batch, real), True, is_disc=True
         )
         return dict(loss_d_real=loss_real, loss_d_fake=loss_fake)
 
@@ -113,6 +114,29 @@ class MomentGAN(MomentReconstruction):
             and self.bare_discriminator is not None
             and self.adversary.loss_weight > 0
         )
+
+    @final
+    def logits(self, network: nn.Module, batch: Batch, images: Tensor) -> Tensor:
+        """`discriminate`, in chunks of the samples where the config says so."""
+        chunk, k = self.sample_chunk, images.shape[1]
+        if chunk is None or chunk >= k or not images.requires_grad:
+            return self._judged(network, batch, images)
+        if batch_norms(network):
+            self._warn_once(
+                f'sample_chunk={chunk}: {type(unwrap(network)).__name__} has batch '
+                'normalization and judges all samples at once, as without chunks: its '
+                "memory grows with num_samples; norm_cfg=dict(type='IN') mends that"
+            )
+            return self._judged(network, batch, images)
+
+        def run(part: slice, some: Tensor) -> Tensor:
+            return self._judged(network, batch, some).unflatten(0, some.shape[:2])
+
+        return in_chunks(run, network, slices(k, chunk), images).flatten(0, 1)
+
+    def _judged(self, network: nn.Module, batch: Batch, images: Tensor) -> Tensor:
+        with self._lean():
+            return self.discriminate(network, batch, images)
 
     def generator_losses(
         self,

@@ -49,6 +49,11 @@ class MomentReconstruction(Sampler):
         input_norm: ``dict(mean=(r, g, b), std=(r, g, b))`` of x, in [0, 1].
         share_work: Compute once per input what its samples have in common. False: the
             inputs are repeated, for networks that this does not suit.
+        sample_chunk: Samples of an input that the generator's update computes at a
+            time, twice each: memory is that of so many, see `mmagic_mr.models.chunks`.
+            None: all at once.
+        recompute: Normalizations and activations are computed again in the backward
+            pass, where PyTorch keeps them, see `mmagic_mr.sampling.LeanBackward`.
         ema: ``dict(decay=0.999)``: validation, test and tools sample from an average of
             the generator over its updates, see `AveragedGenerator`.
         whiten: Old name of ``input_norm``.
@@ -79,6 +84,8 @@ class MomentReconstruction(Sampler):
         predictor: dict | None = None,
         input_norm: dict | None = None,
         share_work: bool = True,
+        sample_chunk: Count | None = None,
+        recompute: bool = True,
         ema: dict | None = None,
         whiten: dict | None = None,
         **host,
@@ -107,6 +114,8 @@ class MomentReconstruction(Sampler):
         self.eval_num_samples = eval_num_samples or self.num_samples
         self.gen_batch_size = gen_batch_size
         self.share_work = share_work
+        self.sample_chunk, self.recompute = sample_chunk, recompute
+        self._said: set[str] = set()
         self.noise_sites: list[str] = []
         if noise is not None:
             for network in self.noisy_networks():
@@ -236,6 +245,7 @@ class MomentReconstruction(Sampler):
             network,
             batch,
             self.num_samples,
+            self.sample_chunk,
             seeds=seeds,
             seed_device=batch.x.device,
             keep=noise,

@@ -1,7 +1,11 @@
 """Samples of a host: how they are drawn, for training, evaluation and tools."""
 
+import logging
+from contextlib import nullcontext
 from typing import final
 
+import torch
+from mmengine.logging import print_log
 from torch import Tensor, nn
 
 from mmagic_mr.errors import UserError
@@ -10,7 +14,8 @@ from mmagic_mr.host import DataSample, unwrap
 from mmagic_mr.models import evaluation
 from mmagic_mr.models.base import Host
 from mmagic_mr.models.batch import Batch
-from mmagic_mr.sampling import sampling
+from mmagic_mr.models.chunks import batch_norms, forward_replaced, in_chunks, slices
+from mmagic_mr.sampling import Drawing, LeanBackward, Part
 
 
 class Sampler(Host):
@@ -24,16 +29,70 @@ class Sampler(Host):
         return x if self.input_norm is None else self.input_norm(x)
 
     @final
-    def draw(self, network, batch: Batch, num_samples: int, **source) -> Tensor:
-        """Samples as the generator gives them; see `mmagic_mr.sampling.sampling`.
+    def draw(
+        self,
+        network,
+        batch: Batch,
+        num_samples: int,
+        chunk: int | None = None,
+        **source,
+    ) -> Tensor:
+        """Samples as the generator gives them.
+
+        Args:
+            network: The generator, or its wrapper of a distributed run.
+            batch: N inputs.
+            num_samples: K.
+            chunk: Samples of an input that are computed at a time, see
+                `mmagic_mr.models.chunks`; None: all of them.
+            source: Of the noise, see `mmagic_mr.sampling.sampling`. With chunks,
+                ``z`` or ``seeds``.
 
         Shape:
             N rows of ``batch`` to (N, K, C, H, W).
         """
-        share = self.share_work
-        with sampling(len(batch.x), num_samples, share=share, **source) as drawing:
+        whole = Drawing(len(batch.x), num_samples, share=self.share_work, **source)
+        if chunk is None or chunk >= num_samples or not torch.is_grad_enabled():
+            return self._drawn(network, batch, whole)
+        bare, noise = unwrap(network), {}
+
+        def run(part: slice, _) -> Tensor:
+            some = Part(whole, noise, part.start, part.stop)
+            return self._drawn(bare, batch, some)
+
+        def samples(*args, **kwargs) -> Tensor:
+            return in_chunks(run, bare, slices(num_samples, chunk))
+
+        names = batch_norms(bare)
+        if names:
+            self._warn_once(
+                f'sample_chunk={chunk}: {type(bare).__name__} has batch normalization '
+                f'({names[0]} and {len(names) - 1} more). After the noise its '
+                f'statistics are those of {chunk} samples of each input, not of all: '
+                'the gradient is exact for these, and the update is not the one '
+                "without chunks. For the same update take norm_cfg=dict(type='IN') or "
+                'another without batch statistics, or sample_chunk=None'
+            )
+        if network is bare:
+            return samples()
+        # Through the wrapper, which then knows that gradients are to come.
+        with forward_replaced(bare, samples):
+            return network(batch.x)
+
+    def _drawn(self, network, batch: Batch, drawing: Drawing) -> Tensor:
+        with self._lean(), drawing.opened():
             output = self.generate(network, drawing.enter(batch.x))
             return drawing.samples(self.to_samples(output))
+
+    def _lean(self):
+        """Context of a forward pass with a graph."""
+        wanted = self.recompute and torch.is_grad_enabled()
+        return LeanBackward() if wanted else nullcontext()
+
+    def _warn_once(self, line: str) -> None:
+        if line not in self._said:
+            self._said.add(line)
+            print_log(line, 'current', logging.WARNING)
 
     @property
     def sampled_network(self) -> nn.Module:

@@ -4,14 +4,18 @@ Needs torch alone.
 """
 
 from mmagic_mr.sampling.draw import Drawing, sampling
+from mmagic_mr.sampling.lean import LeanBackward
 from mmagic_mr.sampling.noise import NOISE_TYPES, NoiseInput, draw_noise
+from mmagic_mr.sampling.parts import Part
 from mmagic_mr.sampling.sharing import SharedForward
 from mmagic_mr.sampling.sites import add_noise_sites
 
 __all__ = [
     'NOISE_TYPES',
     'Drawing',
+    'LeanBackward',
     'NoiseInput',
+    'Part',
     'SharedForward',
     'add_noise_sites',
     'draw_noise',

@@ -107,6 +107,17 @@ class Drawing(Carried):
             'does that: call the network itself, inside `with sampling(...)`)'
         )
 
+    @contextmanager
+    def opened(self) -> Iterator[Drawing]:
+        """The context of the call; a drawing is opened once."""
+        n, k = self.num_inputs, self.num_samples
+        self.activate()
+        try:
+            with SharedForward(n, k) if self.share else nullcontext():
+                yield self
+        finally:
+            self.deactivate()
+
     # -- what a noise site uses ----------------------------------------------------
 
     def z(
@@ -298,10 +309,5 @@ def sampling(
         seed_device=seed_device,
         keep=keep,
     )
-    shared = SharedForward(num_inputs, num_samples) if share else nullcontext()
-    drawing.activate()
-    try:
-        with shared:
-            yield drawing
-    finally:
-        drawing.deactivate()
+    with drawing.opened():
+        yield drawing
