@@ -17,7 +17,6 @@ from torch_fidelity.registry import (
     FEATURE_EXTRACTORS_REGISTRY,
     register_feature_extractor,
 )
-from torchvision.models import alexnet
 
 from mmagic_mr.checks import Count, checked
 from mmagic_mr.errors import MissingFileError, UserError
@@ -140,6 +139,8 @@ class AlexNetFeatures(_LocalExtractor):
     def __init__(
         self, name, features_list, feature_extractor_weights_path=None, **kwargs
     ):
+        from torchvision.models import alexnet  # slow to import
+
         super().__init__(name, features_list)
         state, digest = load_backbone('alex', feature_extractor_weights_path)
         with torch.device('meta'):  # neither drawn nor stored: the file has the values
