@@ -97,10 +97,11 @@ def prepare_run(cfg):
         mmengine's class Runner.
     """
     import torch
-    from mmengine.runner import Runner
     from mmengine.utils import import_modules_from_strings
 
     import_modules_from_strings(**cfg.get('custom_imports', {'imports': None}))
+    from mmengine.runner import Runner  # after ours, which mends what it imports
+
     if cfg.launcher == 'pytorch' and not torch.cuda.is_available():
         # mmengine takes a GPU for granted, but leaves a group alone that is there
         torch.distributed.init_process_group('gloo')

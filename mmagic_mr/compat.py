@@ -14,6 +14,7 @@ import warnings
 
 import torch
 
+from mmagic_mr import lazy_packages, lazy_registry
 from mmagic_mr.checkpoints.files import allow_log_history, safe_loading, write
 from mmagic_mr.checkpoints.latest import find_latest
 from mmagic_mr.errors import UserError
@@ -70,6 +71,62 @@ def import_mmcv_ops():
         importlib.import_module('mmcv.ops')
     finally:
         del sys.modules[_EXT]
+
+
+def import_optimizers():
+    """Lets mmengine's optimizers do without transformers, from which one of them is.
+
+    Symptom: where it is installed, all of it is looked through at each start.
+    """
+    if {'mmengine.optim', 'transformers'} & sys.modules.keys():
+        return
+    if importlib.util.find_spec('transformers') is None:
+        return
+    sys.modules['transformers'] = None  # as if it were not installed
+    try:
+        builder = importlib.import_module('mmengine.optim.optimizer.builder')
+    finally:
+        del sys.modules['transformers']
+    lazy_registry.defer(
+        builder.OPTIMIZERS,
+        'Adafactor',
+        f'{builder.__name__}:register_transformers_optimizers',
+    )
+
+
+def import_image_utils():
+    """Lets MMagic's data samples do without torchvision, which draws its grids alone.
+
+    Symptom: importing it imports the compiler of torch, and sympy.
+    """
+    if 'torchvision' in sys.modules:
+        return
+    importlib.import_module('mmcv.transforms')  # so that only MMagic sees the stand-in
+
+    def make_grid(*args, **kwargs):
+        return importlib.import_module('torchvision.utils').make_grid(*args, **kwargs)
+
+    parent, stand_in = map(types.ModuleType, ('torchvision', 'torchvision.utils'))
+    stand_in.make_grid = make_grid
+    sys.modules.update({module.__name__: module for module in (parent, stand_in)})
+    try:
+        importlib.import_module('mmagic.utils.img_utils')
+    finally:
+        for module in parent, stand_in:
+            del sys.modules[module.__name__]
+
+
+def import_what_is_asked_for():
+    """Imports of MMagic what a config uses, rather than all of it.
+
+    Symptom: each tool starts with seconds of imports, and none without diffusers,
+    transformers and albumentations in the releases that MMagic was written for, though
+    few editors use them. Where MMagic is imported already, it stays as it is.
+    """
+    if 'mmagic.models' in sys.modules or 'mmagic.datasets' in sys.modules:
+        return
+    lazy_packages.make_lazy('mmagic')
+    lazy_registry.make_lazy(importlib.import_module('mmagic.registry'), without='apis')
 
 
 def _generation_init_weights(module, init_type='normal', init_gain=0.02):
@@ -132,8 +189,7 @@ def fix_generation_init_weights():
         pass
     else:
         return
-    # The generators and discriminators have bound the name at their import.
-    importlib.import_module('mmagic.models')
+    # Whatever is imported already has bound the name.
     for name, module in list(sys.modules.items()):
         if name.split('.')[0] == 'mmagic' and (
             vars(module).get('generation_init_weights') is faulty
@@ -242,7 +298,10 @@ def resume_from_the_own_folder():
 
 def mend() -> None:
     """Apply every fix whose fault is there. Calling it again does nothing new."""
+    import_optimizers()
     import_mmcv_ops()
+    import_what_is_asked_for()
+    import_image_utils()
     fix_generation_init_weights()
     fix_pix2pix_test_step()
     allow_mmengine_checkpoints()

@@ -7,12 +7,11 @@ matters in this file alone, and so do names that MMagic does not promise to keep
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from mmengine.model import is_model_wrapper
-from mmengine.runner import EpochBasedTrainLoop
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from mmagic_mr import compat
+from mmagic_mr.lazy_registry import imported
 
 compat.mend()  # MMagic's models do not import without it
 
@@ -26,6 +25,8 @@ from mmagic.models.editors import ESRGAN, SRGAN, Pix2Pix
 from mmagic.models.editors.global_local import GLInpaintor
 from mmagic.registry import DATASETS, HOOKS, METRICS, MODELS, TRANSFORMS
 from mmagic.structures import DataSample
+from mmengine.model import is_model_wrapper
+from mmengine.runner import EpochBasedTrainLoop
 
 __all__ = [
     'DATASETS',
@@ -47,6 +48,7 @@ __all__ = [
     'colors_of',
     'eval_mode',
     'evaluators_of',
+    'imported',
     'is_resumed',
     'is_validation_due',
     'loaded_from',

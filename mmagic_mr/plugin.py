@@ -10,8 +10,11 @@ from types import ModuleType
 
 from torch import nn
 
+# First: it mends mmengine too, which the rooms import
+from mmagic_mr.host import MODELS, imported
+
+# isort: split
 from mmagic_mr import data, hooks, losses, metrics, models
-from mmagic_mr.host import MODELS
 
 
 def modules_of(package: ModuleType) -> list[ModuleType]:
@@ -33,7 +36,7 @@ def register_losses() -> None:
             own = inspect.isclass(loss) and loss.__module__ == module.__name__
             if not own or not issubclass(loss, nn.Module) or loss is losses.SampleLoss:
                 continue
-            if MODELS.module_dict.get(name) is not loss:
+            if imported(MODELS).get(name) is not loss:
                 MODELS.register_module(module=loss)
 
 

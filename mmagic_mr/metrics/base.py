@@ -10,7 +10,7 @@ from torch import Tensor
 
 from mmagic_mr.checks import Natural, checked
 from mmagic_mr.errors import UserError
-from mmagic_mr.host import METRICS, BaseSampleWiseMetric, unwrap
+from mmagic_mr.host import METRICS, BaseSampleWiseMetric, imported, unwrap
 from mmagic_mr.metrics.record import Record
 
 
@@ -205,7 +205,7 @@ def sample_metrics() -> dict[str, type[SampleMetric]]:
     """Name to class: ours, and a user's own, in MMagic's registry or mmengine's."""
     found: dict[str, type[SampleMetric]] = {}
     for registry in (METRICS, METRICS.parent):
-        for name, cls in registry.module_dict.items():
+        for name, cls in imported(registry).items():
             if is_sample_metric(cls) and cls not in found.values():
                 found[name] = cls
     return found

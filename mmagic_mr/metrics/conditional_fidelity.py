@@ -15,7 +15,6 @@ from mmagic_mr.metrics.functional.conditional_fidelity import (
     conditional_frechet_distance,
     principal_components,
 )
-from mmagic_mr.metrics.networks.extractors import Extractor
 
 INPUTS_PER_COMPONENT = 8  # of the input's embedding, at least: N against P of CFID
 
@@ -53,6 +52,8 @@ class ConditionalFidelity(SampleMetric):
         **kwargs,
     ):
         super().__init__(**kwargs)
+        from mmagic_mr.metrics.networks.extractors import Extractor  # slow to import
+
         self.extractor = Extractor(**(extractor or {}))
         self.samples_per_input, self.components = samples_per_input, components
         self.input_key = input_key

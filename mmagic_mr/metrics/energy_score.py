@@ -11,7 +11,6 @@ from mmagic_mr.functional import energy_score, masked_mean, patch_mask
 from mmagic_mr.host import METRICS
 from mmagic_mr.metrics.base import SampleMetric
 from mmagic_mr.metrics.functional.bootstrap import bootstrap_interval
-from mmagic_mr.metrics.networks.extractors import Extractor
 
 
 @METRICS.register_module()
@@ -45,6 +44,8 @@ class SampleEnergyScore(SampleMetric):
     ):
         super().__init__(**kwargs)
         self.patches, self.most = tuple(patches), most
+        from mmagic_mr.metrics.networks.extractors import Extractor  # slow to import
+
         self.extractor = None if extractor is None else Extractor(**extractor)
 
     @classmethod

@@ -8,7 +8,6 @@ from mmagic_mr.errors import UserError
 from mmagic_mr.host import METRICS
 from mmagic_mr.metrics.base import SampleMetric
 from mmagic_mr.metrics.functional import fidelity
-from mmagic_mr.metrics.networks.extractors import Extractor
 
 NEIGHBORS = dict(precision_recall=3, density_coverage=5)
 
@@ -46,6 +45,8 @@ class SampleFidelity(SampleMetric):
         unknown = set(measures or ()) - set(self.MEASURES)
         if unknown:
             raise UserError(f'measures {sorted(unknown)}; there are {self.MEASURES}')
+        from mmagic_mr.metrics.networks.extractors import Extractor  # slow to import
+
         self.extractor = Extractor(**(extractor or {}))
         self.wanted, self.samples_per_input = measures, samples_per_input
 

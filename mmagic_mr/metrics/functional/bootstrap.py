@@ -4,7 +4,6 @@ import warnings
 from collections.abc import Callable
 
 import numpy as np
-from scipy import stats
 
 PARTS = 20  # the resamples are made in that many parts: an input may be a long row
 
@@ -39,6 +38,8 @@ def bootstrap_interval(
     values = np.asarray(values, dtype=np.float64)
     if len(values) < 2:
         return float('nan'), float('nan')
+    from scipy import stats  # slow to import, and only a test run needs it
+
     statistic = statistic or (lambda rows: rows.mean(1))
 
     def of_resamples(rows, axis):  # SciPy has resamples and inputs in the last two axes
