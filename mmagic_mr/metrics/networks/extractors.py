@@ -140,7 +140,6 @@ class AlexNetFeatures(_LocalExtractor):
     def __init__(
         self, name, features_list, feature_extractor_weights_path=None, **kwargs
     ):
-        from torchvision.models import alexnet  # slow to import
 
         super().__init__(name, features_list)
         layers, digest = alexnet_trunk(feature_extractor_weights_path)
