@@ -3,12 +3,15 @@
 import copy
 import gc
 import logging
+from contextlib import contextmanager
 
 import pytest
 import torch
 from helpers import hosts, pix2pix
 from helpers.memory import peak_saved_bytes
 from mmengine import MessageHub
+from mmengine.optim import OptimWrapper
+from mmengine.registry import OPTIM_WRAPPERS
 from torch import nn
 
 from mmagic_mr.models import chunks, gan, sampler
@@ -28,6 +31,16 @@ WITHOUT_BATCH_NORM = dict(
     ),
     discriminator=dict(type='PatchDiscriminator', in_channels=6, num_conv=2, **NETWORK),
 )
+
+
+@OPTIM_WRAPPERS.register_module(force=True)
+class InBfloat16(OptimWrapper):
+    """As mmengine's for mixed precision, which takes no CPU."""
+
+    @contextmanager
+    def optim_context(self, model):
+        with super().optim_context(model), torch.autocast('cpu', torch.bfloat16):
+            yield
 
 
 def build(host, chunk, **kwargs):
@@ -54,16 +67,24 @@ def check_equal(ours, plain, tolerance=1e-9):
         torch.testing.assert_close(value, others[name], rtol=tolerance, atol=tolerance)
 
 
-@pytest.mark.parametrize('host', hosts.HOSTS)
-@pytest.mark.parametrize('auto', [False, True])
+CASES = [
+    (host, auto)
+    for host in hosts.HOSTS
+    for auto in (False, True)
+    if not (auto and host in ('edit', 'glcic'))  # no GAN; a large network
+]
+
+
+@pytest.mark.parametrize(('host', 'auto'), CASES)
 def test_every_host(host, auto):
     """Normalizations with fixed statistics; K is no multiple of the chunk."""
     more = dict(rec_loss=dict(type='L1Loss'), ema=dict(decay=0.9))
-    if auto and host != 'edit':
+    if auto:
         weight = dict(crps=dict(type='CRPSLoss', loss_weight='auto'))
         more |= dict(sample_losses=weight, balance=dict(ratio=0.5, interval=1))
     models = [build(host, chunk, **more).double().eval() for chunk in (None, 2)]
-    plain, ours = (updates(model, host) for model in models)
+    count = 1 if host == 'glcic' else 2
+    plain, ours = (updates(model, host, count) for model in models)
     check_equal(*models)
     for before, after in zip(plain, ours, strict=True):
         assert before.keys() == after.keys()
@@ -76,7 +97,7 @@ def test_every_host(host, auto):
     [
         dict(accumulative_counts=2),
         dict(clip_grad=dict(max_norm=1e-3)),
-        dict(type='AmpOptimWrapper', dtype='bfloat16', loss_scale=1.0),
+        dict(type='InBfloat16'),
     ],
 )
 def test_in_training_with_what_wraps_the_optimizer(wrapper):
@@ -86,7 +107,7 @@ def test_in_training_with_what_wraps_the_optimizer(wrapper):
     )
     for model in models:
         updates(model, 'pix2pix', **wrapper)
-    check_equal(*models, tolerance=1e-4 if 'dtype' in wrapper else 1e-6)
+    check_equal(*models, tolerance=1e-4 if 'type' in wrapper else 1e-6)
     after = models[1].generators.state_dict()['photo.model.model.0.conv.weight']
     assert not torch.equal(before, after)
 
@@ -122,10 +143,8 @@ def test_a_chunk_of_all_samples_is_the_plain_way(monkeypatch):
 
 
 def test_batch_normalization_has_the_statistics_of_chunks():
-    """Exact for these; running statistics move once; one line for each network."""
-    lines = []
+    """Exact for these, and running statistics move once."""
     model = build('pix2pix', 2)
-    model._said = set()
     batch = Batch(*torch.randn(2, 2, 3, 32, 32))
     before = copy.deepcopy(model.generators.state_dict())
     z = {}
@@ -142,7 +161,8 @@ def test_batch_normalization_has_the_statistics_of_chunks():
     after = copy.deepcopy(model.generators.state_dict())
     shares, parts = {}, []
     for part in slices(K, 2):
-        model.generators.load_state_dict(before)
+        for name, buffer in model.generators.named_buffers():
+            buffer.data.copy_(before[name])
         some = {site: value[:, part] for site, value in z.items()}
         k = part.stop - part.start
         parts.append(model.draw(model.generators, batch, k, z=some))
@@ -155,7 +175,6 @@ def test_batch_normalization_has_the_statistics_of_chunks():
         torch.testing.assert_close(
             value.float(), shares[name].float(), rtol=1e-4, atol=1e-5
         )
-    assert lines == []
 
 
 def test_batch_normalization_warns_once(monkeypatch):
@@ -197,12 +216,12 @@ def test_memory_is_that_of_a_chunk():
         model = pix2pix.build(
             num_samples=k,
             sample_chunk=4,
-            generator=WITHOUT_BATCH_NORM['generator'] | dict(base_channels=32),
-            discriminator=WITHOUT_BATCH_NORM['discriminator'] | dict(base_channels=32),
+            generator=WITHOUT_BATCH_NORM['generator'] | dict(base_channels=16),
+            discriminator=WITHOUT_BATCH_NORM['discriminator'] | dict(base_channels=16),
         )
         wrapper = pix2pix.optim_wrapper(model)
         with peak_saved_bytes() as peak:
-            model.train_step(pix2pix.data(n=2), wrapper)
+            model.train_step(pix2pix.data(n=1), wrapper)
         peaks.append(peak[0])
         del model, wrapper
         gc.collect()

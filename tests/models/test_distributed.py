@@ -39,10 +39,20 @@ HOSTS = {
         pix2pix.optim_wrapper,
         pix2pix.data,
     ),
+    'pix2pix in chunks': (
+        partial(pix2pix.build, sample_chunk=2),
+        pix2pix.optim_wrapper,
+        pix2pix.data,
+    ),
     'srgan': (partial(hosts.build, hosts.SRGAN), hosts.optim_wrapper, hosts.sr_data),
     'glcic': (partial(hosts.build, hosts.GLCIC), hosts.optim_wrapper, hosts.gl_data),
     'edit': (
         partial(hosts.build, hosts.EDIT),
+        partial(hosts.optim_wrapper, optimizer=dict(type='SGD', lr=1e-4)),
+        hosts.sr_data,
+    ),
+    'edit in chunks': (
+        partial(hosts.build, hosts.EDIT, sample_chunk=2),
         partial(hosts.optim_wrapper, optimizer=dict(type='SGD', lr=1e-4)),
         hosts.sr_data,
     ),
@@ -62,7 +72,7 @@ def updates(scope: Scope, host: str, proxy: bool) -> dict:
     wrappers = optim_wrapper(model)
     wrapped = model
     if scope.world_size > 1:
-        if host == 'edit':  # wrapped as a whole, as mmengine does by default
+        if host.startswith('edit'):  # wrapped as a whole, as mmengine does by default
             wrapped = MMDistributedDataParallel(model)
         else:
             wrapped = MMSeparateDistributedDataParallel(model)
@@ -163,6 +173,8 @@ def free_port() -> int:
         ('glcic', True),
         ('edit', False),
         ('wgan', False),
+        ('pix2pix in chunks', False),
+        ('edit in chunks', False),
     ],
 )
 def test_updates(tmp_path, host, proxy):
