@@ -14,6 +14,7 @@ from mmagic_mr.functional.checks import (
     check_shape,
     check_target,
 )
+from mmagic_mr.functional.ranks import RankScore
 
 # Of a squared distance: the root has no gradient at 0, where two samples coincide.
 # Distances below 1e-6 count as 1e-6 and have the gradient 0.
@@ -33,8 +34,9 @@ def crps(samples: Tensor, target: Tensor, alpha: float = 1.0) -> Tensor:
     Alpha 0 is the plain score of K samples.
 
     The gradient in a sample is sign(s_k - y)/K - c (2 r_k - (K-1)) / (K (K-1)), with
-    its rank r_k among the samples, from 0; equal samples share their mean rank. So the
-    sum over pairs takes one sort of the samples.
+    its rank r_k among the samples, from 0; equal samples share their mean rank. The
+    ranks are counted in integers of a byte, and are all that is kept, with the signs,
+    for the backward pass; there is no second derivative.
 
     Args:
         samples: K samples per input, in any units.
@@ -67,14 +69,9 @@ def crps(samples: Tensor, target: Tensor, alpha: float = 1.0) -> Tensor:
     samples = check_samples(samples, 2, 'The CRPS')
     target = check_target(target, samples)
     num_samples = samples.shape[1]
-    # The weights sum to 0 over the samples: distances from the target do as well as
-    # the samples themselves, and are rounded less.
-    distance = samples - target.unsqueeze(1)
     factor = (num_samples - 1 + alpha) / num_samples
-    weight = _excess_below(samples.detach()) * (
-        factor / (num_samples * (num_samples - 1))
-    )
-    return distance.abs().mean(dim=1) - (weight * distance).sum(dim=1)
+    score: Tensor = RankScore.apply(samples, target, factor)  # type: ignore[no-untyped-call]
+    return score
 
 
 def energy_score(
@@ -171,20 +168,6 @@ def energy_score(
         for other in rows[:k]:
             score = score - distance(row, other) / (num_samples * (num_samples - 1))
     return score
-
-
-def _excess_below(samples: Tensor) -> Tensor:
-    """How many more samples lie below each one than above it: 2 rank - (K-1).
-
-    Shape:
-        (N, K, C, H, W) to the same, in the type of the samples.
-    """
-    values = samples.movedim(1, -1).contiguous()
-    ordered = values.sort(dim=-1).values
-    below = torch.searchsorted(ordered, values, out_int32=True)
-    not_above = torch.searchsorted(ordered, values, right=True, out_int32=True)
-    excess = below + not_above - values.shape[-1]
-    return excess.to(samples.dtype).movedim(-1, 1)
 
 
 def _distance(
