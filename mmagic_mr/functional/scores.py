@@ -14,7 +14,7 @@ from mmagic_mr.functional.checks import (
     check_shape,
     check_target,
 )
-from mmagic_mr.functional.ranks import RankScore
+from mmagic_mr.functional.ranks import rank_score
 
 # Of a squared distance: the root has no gradient at 0, where two samples coincide.
 # Distances below 1e-6 count as 1e-6 and have the gradient 0.
@@ -70,8 +70,7 @@ def crps(samples: Tensor, target: Tensor, alpha: float = 1.0) -> Tensor:
     target = check_target(target, samples)
     num_samples = samples.shape[1]
     factor = (num_samples - 1 + alpha) / num_samples
-    score: Tensor = RankScore.apply(samples, target, factor)  # type: ignore[no-untyped-call]
-    return score
+    return rank_score(samples, target, factor)
 
 
 def energy_score(
