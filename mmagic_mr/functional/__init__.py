@@ -13,6 +13,14 @@ from mmagic_mr.functional.distributions import (
     Distribution,
     distribution_of,
 )
+from mmagic_mr.functional.diversity import (
+    DSGAN_ESTIMATORS,
+    best_of_k,
+    dsgan,
+    mode_seeking,
+    ndiv,
+)
+from mmagic_mr.functional.kernel import kernel_score
 from mmagic_mr.functional.moments import (
     Moments,
     ViewMoments,
@@ -23,33 +31,51 @@ from mmagic_mr.functional.moments import (
 )
 from mmagic_mr.functional.mr import SAMPLE_VARIANCE_FLOOR, mr_loss
 from mmagic_mr.functional.nll import PREDICTED_VARIANCE_FLOOR, nll
+from mmagic_mr.functional.pairs import mean_difference
+from mmagic_mr.functional.principal import PrincipalTerms, pcagan, principal_terms
 from mmagic_mr.functional.proxy import proxy_mr_loss
 from mmagic_mr.functional.reduction import masked_mean, patch_mask
 from mmagic_mr.functional.scores import crps, energy_score
+from mmagic_mr.functional.spread import RCGAN_ESTIMATORS, rcgan
+from mmagic_mr.functional.variogram import neighbors, variogram_score
 from mmagic_mr.functional.views import View, views_of
 
 __all__ = [
     'DISTRIBUTIONS',
+    'DSGAN_ESTIMATORS',
     'ESTIMATORS',
     'ORDERS',
     'PREDICTED_VARIANCE_FLOOR',
+    'RCGAN_ESTIMATORS',
     'SAMPLE_VARIANCE_FLOOR',
     'Distribution',
     'Moments',
+    'PrincipalTerms',
     'View',
     'ViewMoments',
+    'best_of_k',
     'crps',
     'distribution_of',
+    'dsgan',
     'energy_score',
+    'kernel_score',
     'least_samples',
     'masked_mean',
+    'mean_difference',
+    'mode_seeking',
     'mr_loss',
+    'ndiv',
+    'neighbors',
     'nll',
     'patch_mask',
+    'pcagan',
+    'principal_terms',
     'proxy_mr_loss',
+    'rcgan',
     'sample_moments',
     'scale_moments',
     'variance_of',
+    'variogram_score',
     'view_moments',
     'views_of',
 ]

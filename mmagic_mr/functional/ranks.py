@@ -15,21 +15,33 @@ BLOCK = 2**24
 COUNTS = (torch.int8, torch.int16, torch.int32)
 
 
-def rank_score(samples: Tensor, target: Tensor, factor: float) -> Tensor:
-    """`RankScore`, in eager mode also under ``torch.compile``, which unrolls loops."""
+def rank_score(samples: Tensor, target: Tensor, near: float, apart: float) -> Tensor:
+    """`RankScore`, in eager mode also under ``torch.compile``, which unrolls loops.
+
+    Example:
+        >>> import torch
+        >>> samples = torch.tensor([[0., 2.]])
+        >>> rank_score(samples, torch.tensor([3.]), near=1.0, apart=0.0)
+        tensor([2.])
+        >>> rank_score(samples, torch.tensor([3.]), near=0.0, apart=1.0)
+        tensor([1.])
+    """
     apply: Callable[..., Tensor] = RankScore.apply
     if torch.compiler.is_compiling():
-        apply = torch.compiler.disable(apply)
-    return apply(samples, target, factor)
+        apply = torch.compiler.disable(apply)  # type: ignore[no-untyped-call]
+    return apply(samples, target, near, apart)
 
 
 class RankScore(torch.autograd.Function):
-    r"""Weighted sum of the samples' distances from the target, the weights by counting.
+    r"""Distances of the samples from the target and from each other, by counting.
 
-    With :math:`g_k` = (K-1) sign(s_k - y) - c e_k, where e_k is the number of samples
-    below s_k less the number above it, this is :math:`\sum_k g_k (s_k - y) / (K(K-1))`:
-    the CRPS, and :math:`g_k / (K(K-1))` its gradient. The weights e_k sum to 0, so that
-    distances from the target do in place of the samples; they are rounded less.
+    .. math::
+        \frac{a}{K} \sum_k |s_k - y| + \frac{b}{K(K-1)} \sum_{k<l} |s_k - s_l|
+
+    Its gradient in s_k is :math:`g_k / (K(K-1))` with :math:`g_k` = a (K-1)
+    sign(s_k - y) + b e_k, where e_k is the number of samples below s_k less the number
+    above it, and its value :math:`\sum_k g_k (s_k - y) / (K(K-1))`: the e_k sum to 0,
+    so that distances from the target do in place of the samples; they are rounded less.
 
     Signs and counts are small integers, and all that is kept for the backward pass: two
     bytes per sample for K up to 127. There is no second derivative (it is 0 wherever
@@ -37,20 +49,24 @@ class RankScore(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, samples: Tensor, target: Tensor, factor: float) -> Tensor:
+    def forward(
+        ctx: Any, samples: Tensor, target: Tensor, near: float, apart: float
+    ) -> Tensor:
         """Score per element.
 
         Args:
             ctx: Of autograd.
             samples: K >= 2 samples per input.
             target: The data, of the same type.
-            factor: c, of the sum over pairs.
+            near: a, of the distances from the target.
+            apart: b, of the pairs.
 
         Shape:
-            samples (N, K, C, H, W); target and result (N, C, H, W).
+            samples (N, K, ...); target and result (N, ...).
         """
         num_samples = samples.shape[1]
-        rows, data = samples.flatten(2), target.flatten(1)
+        rows = samples.reshape(len(samples), num_samples, -1)
+        data = target.reshape(len(samples), -1)
         kind = next(t for t in COUNTS if torch.iinfo(t).max >= num_samples)
         signs, excess = (torch.empty_like(rows, dtype=kind) for _ in range(2))
         score = torch.empty_like(data)
@@ -63,16 +79,18 @@ class RankScore(torch.autograd.Function):
             torch.sign(block, out=buffer)
             signs[inputs, :, places].movedim(1, 0).copy_(buffer)
             excess[inputs, :, places].movedim(1, 0).copy_(counts)
-            buffer.mul_(num_samples - 1).add_(counts, alpha=-factor)
+            buffer.mul_(near * (num_samples - 1)).add_(counts, alpha=apart)
             score[inputs, places] = buffer.mul_(block).sum(dim=0)
         score /= num_samples * (num_samples - 1)
         ctx.save_for_backward(signs, excess)
-        ctx.factor = factor
+        ctx.near, ctx.apart = near, apart
         return score.reshape(target.shape)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
+    def backward(
+        ctx: Any, grad: Tensor
+    ) -> tuple[Tensor | None, Tensor | None, None, None]:
         """Gradients in samples and target."""
         signs, excess = ctx.saved_tensors
         num_samples = signs.shape[1]
@@ -81,16 +99,16 @@ class RankScore(torch.autograd.Function):
         if ctx.needs_input_grad[0]:
             shape = (len(grad), num_samples, *grad.shape[1:])
             of_samples = grad.new_empty(shape)
-            rows, shares = of_samples.flatten(2), share.flatten(1).unsqueeze(1)
+            rows, shares = of_samples.view(signs.shape), share.reshape(len(grad), 1, -1)
             for inputs, places in _blocks(signs):
                 block = rows[inputs, :, places].copy_(signs[inputs, :, places])
-                block.mul_(num_samples - 1)
-                block.add_(excess[inputs, :, places], alpha=-ctx.factor)
+                block.mul_(ctx.near * (num_samples - 1))
+                block.add_(excess[inputs, :, places], alpha=ctx.apart)
                 block.mul_(shares[inputs, :, places])
         if ctx.needs_input_grad[1]:
             total = signs.sum(dim=1).reshape(grad.shape)
-            of_target = share * (total * (1 - num_samples))
-        return of_samples, of_target, None
+            of_target = share * (total * (ctx.near * (1 - num_samples)))
+        return of_samples, of_target, None, None
 
 
 def _blocks(rows: Tensor) -> Iterator[tuple[slice, slice]]:

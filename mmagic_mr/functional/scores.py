@@ -1,24 +1,20 @@
 """Scoring rules: losses of K samples whose optimum is the true distribution."""
 
-import torch
 from torch import Tensor
-from torch.nn import functional as F
-from torch.utils.checkpoint import checkpoint
 
-from mmagic_mr.errors import UserError
 from mmagic_mr.functional.checks import (
     check_alpha,
     check_beta,
-    check_patch,
     check_samples,
-    check_shape,
     check_target,
 )
+from mmagic_mr.functional.pairs import (
+    SQUARED_DISTANCE_FLOOR,
+    check_patches,
+    near_and_apart,
+    squares_in_patch,
+)
 from mmagic_mr.functional.ranks import rank_score
-
-# Of a squared distance: the root has no gradient at 0, where two samples coincide.
-# Distances below 1e-6 count as 1e-6 and have the gradient 0.
-SQUARED_DISTANCE_FLOOR = 1e-12
 
 
 def crps(samples: Tensor, target: Tensor, alpha: float = 1.0) -> Tensor:
@@ -70,7 +66,7 @@ def crps(samples: Tensor, target: Tensor, alpha: float = 1.0) -> Tensor:
     target = check_target(target, samples)
     num_samples = samples.shape[1]
     factor = (num_samples - 1 + alpha) / num_samples
-    return rank_score(samples, target, factor)
+    return rank_score(samples, target, near=1.0, apart=-factor)
 
 
 def energy_score(
@@ -129,60 +125,14 @@ def energy_score(
         >>> energy_score(samples, target).item()  # (5 + 5) / 2 - 10 / 2
         0.0
     """
-    check_patch(patch)
     check_beta(beta)
     samples = check_samples(samples, 2, 'The energy score')
     target = check_target(target, samples)
-    if patch is not None and patch > min(samples.shape[-2:]):
-        raise UserError(
-            f'patch = {patch} is larger than the images of {samples.shape[-2]} x '
-            f'{samples.shape[-1]}; use a smaller one, or None for the whole image.'
-        )
-    if mask is not None:
-        if patch is not None:
-            raise UserError(
-                f'mask is for the whole image, patch = {patch} was given as well; '
-                'weigh the scores of the patches by patch_mask(mask, patch).'
-            )
-        mask = check_shape(mask, (len(target), 1, *target.shape[2:]), 'mask')
+    mask = check_patches(samples, patch, mask)
 
     def distance(first: Tensor, second: Tensor) -> Tensor:
-        # Without the checkpoint autograd would keep an image for each of the pairs.
-        result: Tensor = checkpoint(
-            _distance,
-            first,
-            second,
-            patch,
-            beta,
-            mask,
-            use_reentrant=False,
-            preserve_rng_state=False,
-        )
-        return result
+        square = squares_in_patch(first - second, patch, mask)
+        return square.clamp(min=SQUARED_DISTANCE_FLOOR).pow(beta / 2)
 
-    num_samples = samples.shape[1]
-    rows = samples.unbind(dim=1)
-    score = torch.stack([distance(row, target) for row in rows]).mean(dim=0)
-    for k, row in enumerate(rows):
-        for other in rows[:k]:
-            score = score - distance(row, other) / (num_samples * (num_samples - 1))
-    return score
-
-
-def _distance(
-    first: Tensor,
-    second: Tensor,
-    patch: int | None,
-    beta: float,
-    mask: Tensor | None,
-) -> Tensor:
-    """Norms of the difference to the power beta, see `energy_score`."""
-    square = (first - second).square()
-    if patch is None:
-        if mask is not None:
-            square = square * mask
-        square = square.sum(dim=(1, 2, 3), keepdim=True)
-    elif patch > 1:
-        # A divisor of 1: the sum over the patch.
-        square = F.avg_pool2d(square, patch, stride=1, divisor_override=1)
-    return square.clamp(min=SQUARED_DISTANCE_FLOOR).pow(beta / 2)
+    near, apart = near_and_apart(samples, target, distance)
+    return near - apart / 2

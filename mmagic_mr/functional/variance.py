@@ -45,6 +45,6 @@ class _MeanAndVariance(torch.autograd.Function):
         samples, mean = ctx.saved_tensors
         num_samples = samples.shape[1]
         slope = of_variance * (2 / (num_samples - 1))
-        grad = samples - mean.unsqueeze(1)
+        grad: Tensor = samples - mean.unsqueeze(1)
         grad = grad.mul_(slope.unsqueeze(1))
         return grad.add_((of_mean / num_samples).unsqueeze(1))

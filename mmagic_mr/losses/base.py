@@ -151,8 +151,9 @@ class SampleLoss(nn.Module):
         """
         name, scale = type(self).__name__, self.value_scale
         if len(needed) != len(self.needs):
+            more = ''.join(f', then {need}' for need in self.needs)
             raise UserError(
-                f'{name} is called with the samples, then {", ".join(self.needs)} '
+                f'{name} is called with the samples{more} '
                 f'(and mask=...), got {len(needed)} arguments after the samples.'
             )
         samples = check_samples(samples, self.min_samples, name)
