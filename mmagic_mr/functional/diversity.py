@@ -147,7 +147,9 @@ def ndiv(
     :math:`k \ne l`, and no gradient through the denominators.
 
     Its fault: it is blind to the amount. Samples that differ by 1e-6 in the right
-    proportions have the loss 0; and two samples always have them.
+    proportions have the loss 0; and two samples always have them. Distances of noise of
+    many numbers are all about the same, and so are those of unrelated samples: then the
+    loss is 0 from the beginning, if alpha is below 1.
 
     Args:
         samples: K samples per input, in any units.

@@ -53,7 +53,9 @@ def pcagan(
       samples, both are taken from the other half, and the other way round: along a
       direction that was fitted to them, the samples vary more than the data do.
     - The ratio is that of the sums over the batch, and no gradient goes through the
-      denominator: the ratio of a single y, squared, prefers three times the variance.
+      denominator: the square of the ratio of a single y prefers three times the
+      variance. This prefers that of the data, 1.02 times it with 8 inputs (0.92 with
+      one).
       Where d exceeds 4 lambda the denominator is d/4, as a sampler that has collapsed
       would have a gradient without bound.
 
@@ -88,10 +90,24 @@ def pcagan(
     if mask is not None:
         counted = mask.flatten(1).amax(dim=1).gt(0).to(explained.dtype)
     share = (explained * counted).sum() / counted.sum().clamp(min=1)
-    variance, residual = variance.sum(dim=0), residual.sum(dim=0)
+    return variance_error(variance, residual).sum() - share
+
+
+def variance_error(variance: Tensor, residual: Tensor) -> Tensor:
+    """Squared relative error of the variances of a batch, the second term of `pcagan`.
+
+    Shape:
+        (..., N, components) to (..., components).
+
+    Example:
+        >>> import torch
+        >>> variance_error(torch.tensor([[1.0], [3.0]]), torch.tensor([[2.0], [0.0]]))
+        tensor([0.2500])
+    """
+    variance, residual = variance.sum(dim=-2), residual.sum(dim=-2)
     relative_to = torch.maximum(variance, residual / LARGEST_RATIO).detach()
     error = (variance - residual) / relative_to.clamp(min=SQUARED_DISTANCE_FLOOR)
-    return error.square().sum() - share
+    return error.square()
 
 
 def principal_terms(

@@ -124,7 +124,9 @@ class DSGANLoss(SampleLoss):
 class NDivLoss(SampleLoss):
     """Normalized diversification: `functional.ndiv`, weighted.
 
-    Its fault: it is blind to the amount; a spread of 1e-6 has the loss 0.
+    Its fault: it is blind to the amount; a spread of 1e-6 has the loss 0. With noise of
+    many numbers, as maps are, it may be 0 from the beginning: one vector of few numbers
+    for the image suits it.
 
     Args:
         alpha: How much of the noise's proportions is asked for, from 0 to 1.
