@@ -14,7 +14,7 @@ ROOMS = {
     'data': set(),
     'metrics': {'functional'},
     'models': {'functional', 'sampling', 'data'},
-    'reports': {'metrics', 'data', 'inference', 'plugin'},
+    'reports': {'losses', 'functional', 'metrics', 'data', 'inference', 'plugin'},
     'hooks': {'reports', 'checkpoints'},
     'checkpoints': {'io'},
     'study': {'data', 'metrics', 'cli'},
