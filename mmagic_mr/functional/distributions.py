@@ -13,6 +13,7 @@ from torch import Tensor
 from mmagic_mr.functional.checks import check_choice
 from mmagic_mr.functional.gradient import straight_through
 from mmagic_mr.functional.laplace import Constant, laplace_constants
+from mmagic_mr.functional.variance import mean_and_variance
 
 
 class Distribution(ABC):
@@ -77,7 +78,7 @@ class Gaussian(Distribution):
     power = 2
 
     def sample_moments(self, samples: Tensor, unbiased: bool) -> tuple[Tensor, Tensor]:
-        return samples.mean(dim=1), samples.var(dim=1, unbiased=True)
+        return mean_and_variance(samples)
 
     def residual(self, target: Tensor, center: Tensor) -> Tensor:
         return (target - center).square()

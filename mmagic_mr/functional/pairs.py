@@ -9,6 +9,7 @@ from torch.utils.checkpoint import checkpoint
 
 from mmagic_mr.errors import UserError
 from mmagic_mr.functional.checks import check_patch, check_shape
+from mmagic_mr.functional.ranks import rank_score
 
 # Of a squared distance: the root has no gradient at 0, where two samples coincide.
 # Distances below 1e-6 count as 1e-6 and have the gradient 0.
@@ -82,7 +83,7 @@ def pairs_of(num_samples: int) -> Tensor:
 def mean_difference(samples: Tensor) -> Tensor:
     """Mean distance of two of the K samples, per element (Gini's mean difference).
 
-    By one sort; all samples get a gradient, and samples that coincide none.
+    All samples get a gradient, and samples that coincide none.
 
     Shape:
         samples (N, K, ...), K at least 2; result (N, ...).
@@ -92,28 +93,8 @@ def mean_difference(samples: Tensor) -> Tensor:
         >>> mean_difference(torch.tensor([[0., 1., 3.]]))
         tensor([2.])
     """
-    num_samples = samples.shape[1]
-    weight = excess_below(samples.detach()) * (2 / (num_samples * (num_samples - 1)))
-    return (weight * samples).sum(dim=1)
-
-
-def excess_below(samples: Tensor) -> Tensor:
-    """How many more samples lie below each one than above it: 2 rank - (K-1).
-
-    Shape:
-        (N, K, ...) to the same, in the type of the samples.
-
-    Example:
-        >>> import torch
-        >>> excess_below(torch.tensor([[0., 3., 1.]]))
-        tensor([[-2.,  2.,  0.]])
-    """
-    values = samples.movedim(1, -1).contiguous()
-    ordered = values.sort(dim=-1).values
-    below = torch.searchsorted(ordered, values, out_int32=True)
-    not_above = torch.searchsorted(ordered, values, right=True, out_int32=True)
-    excess = below + not_above - values.shape[-1]
-    return excess.to(samples.dtype).movedim(-1, 1)
+    # Of the distances from any one sample the target does not matter.
+    return rank_score(samples, samples[:, 0].detach(), near=0.0, apart=2.0)
 
 
 def squares_in_patch(

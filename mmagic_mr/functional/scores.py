@@ -11,10 +11,10 @@ from mmagic_mr.functional.checks import (
 from mmagic_mr.functional.pairs import (
     SQUARED_DISTANCE_FLOOR,
     check_patches,
-    excess_below,
     near_and_apart,
     squares_in_patch,
 )
+from mmagic_mr.functional.ranks import rank_score
 
 
 def crps(samples: Tensor, target: Tensor, alpha: float = 1.0) -> Tensor:
@@ -30,8 +30,9 @@ def crps(samples: Tensor, target: Tensor, alpha: float = 1.0) -> Tensor:
     Alpha 0 is the plain score of K samples.
 
     The gradient in a sample is sign(s_k - y)/K - c (2 r_k - (K-1)) / (K (K-1)), with
-    its rank r_k among the samples, from 0; equal samples share their mean rank. So the
-    sum over pairs takes one sort of the samples.
+    its rank r_k among the samples, from 0; equal samples share their mean rank. The
+    ranks are counted in integers of a byte, and are all that is kept, with the signs,
+    for the backward pass; there is no second derivative.
 
     Args:
         samples: K samples per input, in any units.
@@ -64,14 +65,8 @@ def crps(samples: Tensor, target: Tensor, alpha: float = 1.0) -> Tensor:
     samples = check_samples(samples, 2, 'The CRPS')
     target = check_target(target, samples)
     num_samples = samples.shape[1]
-    # The weights sum to 0 over the samples: distances from the target do as well as
-    # the samples themselves, and are rounded less.
-    distance = samples - target.unsqueeze(1)
     factor = (num_samples - 1 + alpha) / num_samples
-    weight = excess_below(samples.detach()) * (
-        factor / (num_samples * (num_samples - 1))
-    )
-    return distance.abs().mean(dim=1) - (weight * distance).sum(dim=1)
+    return rank_score(samples, target, near=1.0, apart=-factor)
 
 
 def energy_score(

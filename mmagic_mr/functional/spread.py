@@ -7,6 +7,7 @@ from torch import Tensor
 
 from mmagic_mr.functional.checks import check_choice, check_samples, check_target
 from mmagic_mr.functional.pairs import SQUARED_DISTANCE_FLOOR
+from mmagic_mr.functional.variance import mean_and_variance
 
 RCGAN_ESTIMATORS = ('paper', 'released')
 
@@ -68,6 +69,6 @@ def rcgan(
         spread = distance * math.sqrt(math.pi / (2 * num_samples * (num_samples - 1)))
     else:
         # A root of 0 has no gradient.
-        spread = samples.var(dim=1).clamp(min=SQUARED_DISTANCE_FLOOR).sqrt()
+        spread = mean_and_variance(samples)[1].clamp(min=SQUARED_DISTANCE_FLOOR).sqrt()
     reward = spread_weight * math.sqrt(2 / (math.pi * num_samples * (num_samples + 1)))
     return torch.abs(target - mean) - reward * spread

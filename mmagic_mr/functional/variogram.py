@@ -1,11 +1,11 @@
 """The variogram score: how much neighbors differ, and nothing else."""
 
-import torch
 from torch import Tensor
 
 from mmagic_mr.errors import UserError
 from mmagic_mr.functional.checks import check_number, check_samples, check_target
 from mmagic_mr.functional.pairs import SQUARED_DISTANCE_FLOOR
+from mmagic_mr.functional.variance import mean_and_variance
 
 
 def variogram_score(
@@ -68,7 +68,7 @@ def variogram_score(
     target = check_target(target, samples)
     wanted = _variogram(target, offset, p)
     found = _variogram(samples, offset, p)
-    variance, mean = torch.var_mean(found, dim=1)
+    mean, variance = mean_and_variance(found)
     score = (wanted - mean).square()
     return score - variance / samples.shape[1] if fair else score
 

@@ -10,7 +10,7 @@ from helpers.formulas import draw, preferred_scale
 from helpers.memory import saved_bytes
 
 from mmagic_mr.errors import UserError
-from mmagic_mr.functional import crps
+from mmagic_mr.functional import crps, ranks
 
 
 def by_pairs(samples, target, alpha=1.0):
@@ -128,12 +128,86 @@ def test_low_precision_is_computed_in_float32():
     assert crps(samples.double(), target.double()).dtype == torch.float64
 
 
-def test_memory_is_that_of_the_samples():
-    K, bytes_of_samples = 24, 24 * 3 * 32 * 32 * 4
-    samples = torch.randn(1, K, 3, 32, 32, requires_grad=True)
+@pytest.mark.parametrize(('num_samples', 'size'), [(2, 1), (10, 1), (127, 1), (128, 2)])
+def test_two_small_integers_are_kept_of_a_sample(num_samples, size):
+    shape = 2, num_samples, 3, 32, 32
+    samples = torch.randn(shape, requires_grad=True)
     with saved_bytes() as sizes:
-        crps(samples, torch.randn(1, 3, 32, 32))
-    assert bytes_of_samples <= sum(sizes) <= 3 * bytes_of_samples
+        crps(samples, torch.randn(2, 3, 32, 32))
+    assert sum(sizes) == 2 * size * samples.numel()
+
+
+@pytest.mark.parametrize('num_samples', [2, 3, 10, 127, 128, 300])
+def test_blocks_of_any_size_give_the_same(num_samples, monkeypatch):
+    shape = 3, num_samples, 3, 4, 5
+    samples = torch.randint(9, shape).double().requires_grad_()
+    target = torch.randint(9, (3, 3, 4, 5)).double()
+    expected = by_pairs(samples, target)
+    gradient = torch.autograd.grad(expected.sum(), samples)[0]
+    for length in (1, 7 * num_samples, 130 * num_samples, 10**6):
+        monkeypatch.setattr(ranks, 'CPU_BLOCK', length)
+        score = crps(samples, target)
+        torch.testing.assert_close(score, expected, rtol=0, atol=1e-12)
+        found = torch.autograd.grad(score.sum(), samples)[0]
+        torch.testing.assert_close(found, gradient, rtol=0, atol=1e-12)
+
+
+def test_samples_stay_as_they_are():
+    for shape in ((1, 4, 3, 4, 5), (2, 4, 3, 4, 5)):
+        samples, target = draw(*shape), draw(shape[0], *shape[2:])
+        before = samples.clone(), target.clone()
+        crps(samples, target)
+        assert torch.equal(samples, before[0])
+        assert torch.equal(target, before[1])
+
+
+def test_memory_layout_does_not_matter():
+    samples, target = draw(2, 5, 3, 4, 6), draw(2, 3, 4, 6)
+    weight = draw(2, 3, 4, 6)
+    layouts = [
+        lambda x: x,
+        lambda x: x.transpose(-1, -2).contiguous().transpose(-1, -2),
+        lambda x: x.transpose(0, -1).contiguous().transpose(0, -1),
+        lambda x: x.repeat_interleave(2, -1)[..., ::2],
+    ]
+    found = []
+    for layout in layouts:
+        leaf, data = layout(samples).requires_grad_(), layout(target).requires_grad_()
+        score = crps(leaf, data)
+        grads = torch.autograd.grad(score, (leaf, data), layout(weight))
+        found.append((score, *grads))
+    for other in found[1:]:
+        for value, expected in zip(other, found[0], strict=True):
+            torch.testing.assert_close(value, expected, rtol=0, atol=1e-14)
+
+
+def test_the_gradient_in_the_target_is_the_mean_sign():
+    samples, target = draw(2, 5, 3, 4, 5), draw(2, 3, 4, 5).requires_grad_()
+    weight = draw(2, 3, 4, 5)
+    (grad,) = torch.autograd.grad(crps(samples, target, 0.5), target, weight)
+    expected = (target.unsqueeze(1) - samples).sign().mean(1) * weight
+    torch.testing.assert_close(grad, expected, rtol=0, atol=1e-14)
+
+
+def test_a_second_derivative_is_refused():
+    samples, target = draw(1, 5, 2, 3, 3).requires_grad_(), draw(1, 2, 3, 3)
+    loss = crps(samples, target).square().sum()
+    (grad,) = torch.autograd.grad(loss, samples, create_graph=True)
+    with pytest.raises(RuntimeError, match='once_differentiable'):
+        grad.sum().backward()
+
+
+def test_a_compiled_caller_gets_the_same():
+    samples, target = draw(1, 5, 2, 3, 3).requires_grad_(), draw(1, 2, 3, 3)
+
+    def loss(samples, target):
+        return 2 * crps(samples.tanh(), target).mean()
+
+    expected = loss(samples, target)
+    found = torch.compile(loss, backend='eager')(samples, target)
+    torch.testing.assert_close(found, expected, rtol=0, atol=0)
+    grads = [torch.autograd.grad(x, samples)[0] for x in (found, expected)]
+    torch.testing.assert_close(*grads, rtol=0, atol=0)
 
 
 def test_bad_input_is_refused():

@@ -15,7 +15,7 @@ ROOMS = {
     'data': set(),
     'metrics': {'functional', 'networks'},
     'models': {'functional', 'sampling', 'data'},
-    'reports': {'metrics', 'data', 'inference', 'plugin'},
+    'reports': {'losses', 'functional', 'metrics', 'data', 'inference', 'plugin'},
     'hooks': {'reports', 'checkpoints'},
     'checkpoints': {'io'},
     'study': {'data', 'metrics', 'cli'},
