@@ -35,6 +35,7 @@ UNET = pix2pix.config()['generator']
 # What a class cannot be built without.
 NEEDED = {
     'PredictorPretrainHook': dict(max_iters=4, val_interval=2),
+    'SpreadControlHook': dict(loss='mr'),
     'MRPairedImageDataset': dict(pipeline=[], lazy_init=True),
     'MRImageDataset': dict(data_prefix=dict(gt='train/gt'), lazy_init=True),
     'StrictCrop': dict(keys=['gt'], crop_size=(8, 8)),

@@ -214,10 +214,11 @@ def test_saved_and_loaded_it_goes_on(spec):
     part.load_state_dict(copy.deepcopy(whole.state_dict()))
     assert part.sampled_network is part.averaged_generator.module
     saved = copy.deepcopy(wrappers.state_dict())
+    # The number of the iteration, of which the noise is a function
+    part._iter, part._runner_iter = whole._iter, whole._runner_iter
     train(whole, spec.data(2), 1, wrappers)
     wrappers = hosts.optim_wrapper(part, optimizer=dict(type='SGD', lr=1e-3))
     wrappers.load_state_dict(saved)
-    part._iter = 1  # the third iteration, for the noise
     train(part, spec.data(2), 1, wrappers)
     for name, value in whole.averaged_generator.state_dict().items():
         assert torch.equal(part.averaged_generator.state_dict()[name], value), name
@@ -227,6 +228,8 @@ def run(data_root, work_dir, ema, load_from=None):
     """Two iterations through a Runner; its config."""
     cfg = tiny.load('pix2pix_mr1_cityscapes', data_root, work_dir)
     cfg.model.ema, cfg.load_from, cfg.custom_hooks = ema, load_from, []
+    # Of its own: mmengine's has the second, and two runs of one would share a logger
+    cfg.experiment_name = str(work_dir).replace('/', '_')
     cfg.val_evaluator = cfg.test_evaluator = dict(
         type='Evaluator', metrics=[dict(type='MAE', gt_key='a', pred_key='b')]
     )
@@ -271,7 +274,8 @@ def test_a_run_begins_with_weights_that_have_no_average(checkpoints, tmp_path, c
     data_root, _, plain = checkpoints
     cfg = run(data_root, tmp_path, EMA, load_from=f'{plain.work_dir}/iter_2.pth')
     said = capfd.readouterr()
-    lines = [line for line in said.out.splitlines() if 'averaged_generator' in line]
+    text = said.out + said.err
+    lines = [line for line in text.splitlines() if 'averaged_generator' in line]
     starts = [line for line in lines if 'starts as a copy' in line]
     assert len(starts) == 1
     assert 'INFO' in starts[0]

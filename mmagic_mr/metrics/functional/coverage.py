@@ -111,4 +111,5 @@ def pit_histogram(shares, bins: int = 10) -> np.ndarray:
     low = np.minimum(place.astype(int), shares.shape[-1] - 1)
     part = place - low
     reached = ends[..., low] * (1 - part) + ends[..., low + 1] * part
-    return np.diff(reached, axis=-1)
+    # Rounding leaves an empty bin a little below 0
+    return np.diff(reached, axis=-1).clip(min=0)
