@@ -1,7 +1,7 @@
 """The autocast of a forward pass, for what is computed again in the backward pass."""
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -22,6 +22,8 @@ def autocast_now(device: torch.device) -> Callable[[], AbstractContextManager[An
         torch.bfloat16
     """
     kind = device.type
+    if kind not in ('cpu', 'cuda'):  # 'meta' has none, and asking is an error
+        return nullcontext
     if hasattr(torch, 'get_autocast_dtype'):
         enabled = torch.is_autocast_enabled(kind)
         dtype = torch.get_autocast_dtype(kind)

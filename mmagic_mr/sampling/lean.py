@@ -179,11 +179,11 @@ class LeanBackward(TorchFunctionMode):
         return output
 
     def _recipe(self, tensor: Tensor) -> _Recipe | None:
-        recipe = self._recipes[tensor] if tensor in self._recipes else None
+        recipe = self._recipes.get(tensor)
         return recipe if recipe and recipe.version == tensor._version else None
 
     def _find_kept(self, tensor: Tensor) -> _Kept | None:
-        kept = self._kept[tensor] if tensor in self._kept else None
+        kept = self._kept.get(tensor)
         return kept if kept and kept.version == tensor._version else None
 
     def _source(self, tensor: Tensor) -> Source:

@@ -110,6 +110,8 @@ HOST_ARGUMENTS = (
     'predictor',
     'input_norm',
     'share_work',
+    'sample_chunk',
+    'recompute',
     'whiten',
     'gan_loss',
     'loss_config',
