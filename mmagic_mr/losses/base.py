@@ -95,10 +95,10 @@ class SampleLoss(nn.Module):
         self.views = parse_views(views)
 
     @property
-    def weight(self) -> float:
-        """The factor of the result now; 1 for 'auto' that was not set yet."""
+    def weight(self) -> float | Tensor:
+        """The factor of the result now; a tensor for 'auto', 1 where it was not set."""
         if self.loss_weight == 'auto':
-            return self.auto_weight.item() or 1.0
+            return torch.where(self.auto_weight > 0, self.auto_weight, 1.0)
         return self.loss_weight
 
     def forward(
@@ -111,7 +111,8 @@ class SampleLoss(nn.Module):
             for view, weight in self.views
         ]
         total: Tensor = torch.stack(terms).sum() if len(terms) > 1 else terms[0]
-        return self.weight * total
+        weighted: Tensor = self.weight * total
+        return weighted.to(total.dtype)
 
     def reduced(
         self, samples: Tensor, *needed: Any, mask: Tensor | None = None

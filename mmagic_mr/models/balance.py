@@ -25,6 +25,8 @@ GAN = 'loss_gan_g'
 # The discriminator's gradients of a mean over many pixels are lost in float16 without a
 # factor. A power of two: nothing else is rounded.
 SCALE = 2.0**16
+TINY = 1e-30
+JUDGED = 50  # updates between two looks at the ratios
 
 
 class Balance:
@@ -66,7 +68,7 @@ class Balance:
     ) -> None:
         self.ratio, self.momentum = ratio, momentum
         self.interval, self.start = interval, start
-        self._mean: dict[str, float] = {}  # logarithm of each ratio, moving average
+        self._means: dict[str, Tensor] = {}  # of the logarithm of each ratio
         self._said: dict[str, str] = {}
 
     def prepare(self, losses: Mapping[str, nn.Module]) -> None:
@@ -102,47 +104,58 @@ class Balance:
         names = [name for name in losses if f'loss_{name}' in terms]
         if update % self.interval or GAN not in terms or not names:
             return terms, {}
-        gan, *norms = _norms(
-            [terms[GAN], *(terms[f'loss_{n}'] for n in names)], samples
-        )
+        measured = [terms[GAN], *(terms[f'loss_{name}'] for name in names)]
+        gan, *norms = _norms(measured, samples)
         terms, logs = dict(terms), {'grad_gan': gan}
         for name, norm in zip(names, norms, strict=True):
-            loss = losses[name]
+            loss, term = losses[name], f'loss_{name}'
             if is_automatic(loss):
                 before = loss.weight
-                if comparable(gan, norm):
-                    self._move(loss, float(gan / norm))
+                self._move(loss, gan, norm)
                 factor = loss.weight / before
-                terms[f'loss_{name}'] = factor * terms[f'loss_{name}']
+                terms[term] = factor.to(terms[term].dtype) * terms[term]
                 norm = factor * norm
                 logs[f'weight_{name}'] = loss.auto_weight.clone()
             logs[f'grad_{name}'] = norm
-            if comparable(gan, norm):
-                logs[f'balance_{name}'] = norm / gan
-                self._judge(name, math.log(norm / gan))
+            logs[f'balance_{name}'] = norm / gan.clamp(min=TINY)
+            self._mean(name, gan, norm)
+        if update % JUDGED == 0:
+            self._judge()
         return terms, logs
 
-    def _move(self, loss: nn.Module, inverse: float) -> None:
-        wanted = math.log(loss.weight * self.ratio * inverse)
-        if loss.auto_weight > 0:
-            now = math.log(loss.weight)
-            wanted = self.momentum * now + (1 - self.momentum) * wanted
-        loss.auto_weight.fill_(math.exp(wanted))
-
-    def _judge(self, name: str, ratio: float) -> None:
-        before = self._mean.get(name, ratio)
-        self._mean[name] = 0.9 * before + 0.1 * ratio
-        mean = math.exp(self._mean[name])
-        verdict = next(v for v, (low, high, _) in WORDS.items() if low <= mean < high)
-        if verdict == self._said.get(name, 'even'):
-            return
-        self._said[name] = verdict
-        numbers = f'{mean:.2g} : 1' if mean >= 1 else f'1 : {1 / mean:.2g}'
-        print_log(
-            f'Gradients at the samples, {name} : GAN = {numbers}. {WORDS[verdict][2]}',
-            'current',
-            logging.INFO if verdict == 'even' else logging.WARNING,
+    def _move(self, loss: nn.Module, gan: Tensor, norm: Tensor) -> None:
+        """Without a look at the values, which a GPU would have to be waited for."""
+        now = loss.weight.log()
+        wanted = now + (self.ratio * gan / norm).log()
+        moved = self.momentum * now + (1 - self.momentum) * wanted
+        moved = torch.where(loss.auto_weight > 0, moved, wanted).exp()
+        # No hole in the batch, say: there is nothing to compare
+        loss.auto_weight.copy_(
+            torch.where(comparable(gan, norm), moved, loss.auto_weight)
         )
+
+    def _mean(self, name: str, gan: Tensor, norm: Tensor) -> None:
+        ratio = (norm / gan).log()
+        before = self._means.get(name, torch.full_like(ratio, math.nan))
+        mean = torch.where(before.isnan(), ratio, 0.9 * before + 0.1 * ratio)
+        self._means[name] = torch.where(comparable(gan, norm), mean, before)
+
+    def _judge(self) -> None:
+        for name, logarithm in self._means.items():
+            mean = float(logarithm.exp())
+            if not math.isfinite(mean):
+                continue
+            verdict = next(v for v, (a, b, _) in WORDS.items() if a <= mean < b)
+            if verdict == self._said.get(name, 'even'):
+                continue
+            self._said[name] = verdict
+            numbers = f'{mean:.2g} : 1' if mean >= 1 else f'1 : {1 / mean:.2g}'
+            print_log(
+                f'Gradients at the samples, {name} : GAN = {numbers}. '
+                f'{WORDS[verdict][2]}',
+                'current',
+                logging.INFO if verdict == 'even' else logging.WARNING,
+            )
 
 
 # Ranges of the ratio, and what is seen in samples of models trained there: at 1 the
@@ -165,9 +178,10 @@ WORDS = {
 }
 
 
-def comparable(gan: Tensor, norm: Tensor) -> bool:
-    """Whether both gradients are there: no hole in the batch, and there is none."""
-    return bool(0 < gan < math.inf and 0 < norm < math.inf)
+def comparable(gan: Tensor, norm: Tensor) -> Tensor:
+    """Whether both gradients are there."""
+    both = torch.stack([gan, norm])
+    return ((both > 0) & both.isfinite()).all()
 
 
 def is_automatic(loss: nn.Module) -> bool:
