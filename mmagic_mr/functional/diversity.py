@@ -284,8 +284,9 @@ def _noise_distances(
 
 def _share(distances: Tensor, of: Tensor, first: Tensor, second: Tensor) -> Tensor:
     """Each pair's distance in the sum of all distances of one of its samples."""
+    samples = int(second.max()) + 1  # of a tensor on the CPU
     of, first, second = (index.to(distances.device) for index in (of, first, second))
-    total = distances.new_zeros(len(distances), int(second.max()) + 1)
+    total = distances.new_zeros(len(distances), samples)
     total = total.index_add(1, first, distances.detach())
     total = total.index_add(1, second, distances.detach())
     return distances / total[:, of].clamp(min=SQUARED_DISTANCE_FLOOR)

@@ -21,9 +21,36 @@ def count_updates(loss: nn.Module) -> None:
     """
     loss.register_buffer('updates', torch.zeros((), dtype=torch.int64))
     loss.register_forward_hook(_count)
+    loss.register_load_state_dict_post_hook(_forget)
+
+
+def updates_of(loss: nn.Module) -> int:
+    """The count, for a decision of Python: the device is asked once, not each time.
+
+    Example:
+        >>> loss = nn.L1Loss()
+        >>> count_updates(loss)
+        >>> _ = loss(torch.ones(1), torch.ones(1))
+        >>> updates_of(loss)
+        1
+    """
+    known: int | None = vars(loss).get('_known_updates')
+    if known is None:
+        known = vars(loss)['_known_updates'] = int(_buffer(loss))
+    return known
+
+
+def _buffer(loss: nn.Module) -> Tensor:
+    assert isinstance(loss.updates, Tensor)
+    return loss.updates
 
 
 def _count(loss: nn.Module, args: Any, output: Any) -> None:
     if loss.training:
-        assert isinstance(loss.updates, Tensor)
-        loss.updates += 1
+        _buffer(loss).add_(1)
+        known: int | None = vars(loss).get('_known_updates')
+        vars(loss)['_known_updates'] = None if known is None else known + 1
+
+
+def _forget(loss: nn.Module, incompatible: Any) -> None:
+    vars(loss)['_known_updates'] = None

@@ -21,7 +21,7 @@ from mmagic_mr.functional import (
 )
 from mmagic_mr.functional.checks import check_choice, check_number
 from mmagic_mr.losses.base import SampleLoss, Views, Weight
-from mmagic_mr.losses.counting import count_updates
+from mmagic_mr.losses.counting import count_updates, updates_of
 
 
 class ModeSeekingLoss(SampleLoss):
@@ -253,7 +253,7 @@ class DiversitySensitiveLoss(SampleLoss):
         count_updates(self)
 
     def loss_map(self, samples: Tensor) -> Tensor:
-        left = max(0.0, 1 - int(self.updates) / self.decay_updates)
+        left = max(0.0, 1 - updates_of(self) / self.decay_updates)
         return -left * mean_difference(samples)
 
     def extra_repr(self) -> str:

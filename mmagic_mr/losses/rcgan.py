@@ -8,7 +8,7 @@ from mmagic_mr.checks import Count, NotNegative, checked
 from mmagic_mr.functional import RCGAN_ESTIMATORS, masked_mean, pcagan, rcgan
 from mmagic_mr.functional.checks import check_choice
 from mmagic_mr.losses.base import SampleLoss, Views, Weight
-from mmagic_mr.losses.counting import count_updates
+from mmagic_mr.losses.counting import count_updates, updates_of
 
 
 class RCGANLoss(SampleLoss):
@@ -139,7 +139,7 @@ class PCAGANLoss(RCGANLoss):
     ) -> Tensor:
         (target,) = needed
         loss = masked_mean(self.loss_map(samples, target), mask)
-        if self.training and int(self.updates) % self.interval != 0:
+        if self.training and updates_of(self) % self.interval != 0:
             return loss
         added = pcagan(samples, target, self.components, mask)
         return loss + self.component_weight * added

@@ -53,6 +53,7 @@ class AveragedGenerator(ExponentialMovingAverage):
     @checked
     def __init__(self, generator: nn.Module, decay: Ratio):
         super().__init__(generator, momentum=1 - decay)
+        self._known_steps: int | None = None  # `steps`, as a number of Python
         self._followed = (generator,)  # in a tuple: no module of this one
         self._watch()
         self.eval()
@@ -74,16 +75,18 @@ class AveragedGenerator(ExponentialMovingAverage):
 
     @torch.no_grad()
     def update_parameters(self, model: nn.Module) -> None:
-        steps = int(self.steps)
-        self._share = max(self.momentum, _WARM_UP / (_WARM_UP + steps))
-        own = dict(self.module.named_buffers())
-        averaged = {n: b.clone() for n, b in own.items() if n.endswith(_STATISTICS)}
-        super().update_parameters(model)  # copies the buffers
-        for name, before in averaged.items():
-            own[name].copy_(before.lerp(own[name], self._share))
-
-    def avg_func(self, averaged_param: Tensor, source_param: Tensor, steps: int):
-        averaged_param.lerp_(source_param, self._share)
+        # mmengine's looks at `steps` on the device, which then has to be waited for
+        if self._known_steps is None:
+            self._known_steps = int(self.steps)
+        share = max(self.momentum, _WARM_UP / (_WARM_UP + self._known_steps))
+        parameters = dict(model.named_parameters())
+        for name, average in self.module.named_parameters():
+            _move(average, parameters[name], share)
+        buffers = dict(model.named_buffers())
+        for name, own in self.module.named_buffers():
+            _move(own, buffers[name], share if name.endswith(_STATISTICS) else 1)
+        self.steps += 1
+        self._known_steps += 1
 
     def train(self, mode: bool = True):
         return super().train(False)
@@ -98,6 +101,15 @@ class AveragedGenerator(ExponentialMovingAverage):
             self.steps.zero_()
             state_dict.update(self.state_dict(prefix=prefix))
         super()._load_from_state_dict(state_dict, prefix, *args)
+        self._known_steps = None
+
+
+def _move(average: Tensor, value: Tensor, share: float) -> None:
+    value = value.to(average.device)
+    if share == 1 or not average.is_floating_point():
+        average.copy_(value)
+    else:
+        average.lerp_(value, share)
 
 
 @functools.cache  # once in a process
