@@ -10,7 +10,7 @@ from types import ModuleType
 
 from torch import nn
 
-from mmagic_mr import data, hooks, losses, metrics, models
+from mmagic_mr import data, hooks, losses, metrics, models, optim  # noqa: F401
 from mmagic_mr.host import MODELS
 
 

@@ -38,8 +38,8 @@ class MRESRGAN(MRSRGAN, ESRGAN):
 
     def adversarial_loss(self, batch: Batch, images: Tensor) -> Tensor:
         network = self.bare_discriminator
-        real = self.discriminate(network, batch, batch.y.unsqueeze(1)).detach()
-        fake = self.discriminate(network, batch, images)
+        real = self.logits(network, batch, batch.y.unsqueeze(1)).detach()
+        fake = self.logits(network, batch, images)
         loss_fake = self.gan_loss(fake - real.mean(), True, is_disc=False)
         loss_real = self.gan_loss(real - fake.mean(), False, is_disc=False)
         return (loss_fake + loss_real) / 2
@@ -47,8 +47,8 @@ class MRESRGAN(MRSRGAN, ESRGAN):
     def discriminator_losses(
         self, batch: Batch, real: Tensor, fake: Tensor
     ) -> dict[str, Tensor]:
-        fake = self.discriminate(self.discriminator, batch, fake)
-        real = self.discriminate(self.discriminator, batch, real)
+        fake = self.logits(self.discriminator, batch, fake)
+        real = self.logits(self.discriminator, batch, real)
         loss_real = self.gan_loss(real - fake.mean().detach(), True, is_disc=True)
         loss_fake = self.gan_loss(fake - real.mean().detach(), False, is_disc=True)
         return dict(loss_d_real=loss_real / 2, loss_d_fake=loss_fake / 2)

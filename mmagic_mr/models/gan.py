@@ -13,10 +13,12 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from mmagic_mr.checks import Count, Positive, check_kind, checked
 from mmagic_mr.errors import UserError
 from mmagic_mr.functional import Moments
+from mmagic_mr.functional.checks import full_precision
 from mmagic_mr.host import accumulation, unwrap
 from mmagic_mr.models import arguments
 from mmagic_mr.models.balance import is_automatic
 from mmagic_mr.models.batch import Batch
+from mmagic_mr.models.compiling import compile_parts
 from mmagic_mr.models.gradient_penalty import gradient_penalty
 from mmagic_mr.models.reconstruction import MomentReconstruction
 
@@ -51,7 +53,7 @@ class MomentGAN(MomentReconstruction):
 
         Gradients do not reach the discriminator's parameters.
         """
-        logits = self.discriminate(self.bare_discriminator, batch, images)
+        logits = self.logits(self.bare_discriminator, batch, images)
         return self.adversary(logits, True, is_disc=False)
 
     def discriminator_losses(
@@ -60,10 +62,10 @@ class MomentGAN(MomentReconstruction):
         """The discriminator's terms, of images (N, 1, C, H, W), without a graph."""
         network = getattr(self, self.discriminator_name)
         loss_fake = self.adversary(
-            self.discriminate(network, batch, fake), False, is_disc=True
+            self.logits(network, batch, fake), False, is_disc=True
         )
         loss_real = self.adversary(
-            self.discriminate(network, batch, real), True, is_disc=True
+            self.logits(network, batch, real), True, is_disc=True
         )
         return dict(loss_d_real=loss_real, loss_d_fake=loss_fake)
 
@@ -93,6 +95,12 @@ class MomentGAN(MomentReconstruction):
         self.gen_updates_per_disc = gen_updates_per_disc
         self.penalty_weight = gradient_penalty and gradient_penalty['weight']
         self._penalty_checked = False
+        self._compile_discriminator()
+
+    @final
+    def logits(self, network: nn.Module, batch: Batch, images: Tensor) -> Tensor:
+        """`discriminate` in float32, whatever the network computes in."""
+        return full_precision(self.discriminate(network, batch, images))
 
     @property
     def adversary(self) -> nn.Module | None:
@@ -161,6 +169,19 @@ class MomentGAN(MomentReconstruction):
                 self._update_generator(first, wrapper, iteration, update, adversarial)
             )
         return logs
+
+    def _compile_discriminator(self) -> None:
+        network = self.bare_discriminator
+        if self.compile_options is None or network is None:
+            return
+        if self.penalty_weight:
+            print_log(
+                'compile: the discriminator runs as it is: its gradient penalty needs '
+                'second derivatives, which torch.compile has not',
+                'current',
+            )
+            return
+        compile_parts(network, self.discriminator_name, self.compile_options)
 
     def _check_balance(self) -> None:
         automatic = [

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from mmagic_mr.errors import UserError
 from mmagic_mr.functional import Moments
+from mmagic_mr.functional.checks import full_precision
 from mmagic_mr.host import DataSample, unwrap
 from mmagic_mr.models import evaluation
 from mmagic_mr.models.base import Host
@@ -25,7 +26,7 @@ class Sampler(Host):
 
     @final
     def draw(self, network, batch: Batch, num_samples: int, **source) -> Tensor:
-        """Samples as the generator gives them; see `mmagic_mr.sampling.sampling`.
+        """Samples of the generator, in float32; see `mmagic_mr.sampling.sampling`.
 
         Shape:
             N rows of ``batch`` to (N, K, C, H, W).
@@ -33,7 +34,8 @@ class Sampler(Host):
         share = self.share_work
         with sampling(len(batch.x), num_samples, share=share, **source) as drawing:
             output = self.generate(network, drawing.enter(batch.x))
-            return drawing.samples(self.to_samples(output))
+            samples = drawing.samples(self.to_samples(output))
+        return full_precision(samples)
 
     @property
     def sampled_network(self) -> nn.Module:
