@@ -111,6 +111,8 @@ class RepeatedFeatures(SharedForward):
 def schemes(model: nn.Module, switches: Switches) -> list[Scheme]:
     """All four, each with a copy of the model.
 
+    Each begins at iteration 1: at 0 the balance of the gradients would be measured.
+
     Args:
         model: A host, on its device; what it has switched on already stays on.
         switches: Of the last one.
@@ -118,6 +120,8 @@ def schemes(model: nn.Module, switches: Switches) -> list[Scheme]:
     Raises:
         UserError: float16 without a GPU.
     """
+    model = copy.deepcopy(model)
+    model._iter = 0
     plain = copy.deepcopy(model)
     plain.share_work = False
     theirs = authors(copy.deepcopy(model))
