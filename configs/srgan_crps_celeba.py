@@ -2,4 +2,9 @@
 # views, fair at any K, so that 6 samples serve.
 _base_ = './_base_/srgan_celeba.py'
 
-model = dict(num_samples=6, sample_losses=dict(crps=_base_.mr_crps))
+model = dict(
+    num_samples=6,
+    sample_losses=dict(crps=_base_.mr_crps),
+    channels_last=True,
+)
+optim_wrapper = dict(generator=_base_.mr_fast, discriminator=_base_.mr_fast)

@@ -4,6 +4,9 @@ from pathlib import Path
 
 from mmagic_mr.errors import MissingFileError, UserError
 
+# As `mr_fast` in configs/_base_/mr_settings.py, beside the model's channels_last.
+FAST = dict(type='FastOptimWrapper', amp='auto', fused=True)
+
 
 def resume_from(cfg, checkpoint: str) -> None:
     """Make the run go on from a checkpoint.
@@ -22,24 +25,62 @@ def resume_from(cfg, checkpoint: str) -> None:
         cfg.load_from = checkpoint
 
 
-def enable_amp(cfg) -> None:
+def enable_amp(cfg, amp: str = 'auto') -> None:
     """Mixed precision for every optimizer: G, D, and P, which a hook trains.
 
     Args:
         cfg: mmengine's Config of the run.
+        amp: 'auto', bfloat16 where the device has it; 'bf16', or an error; 'fp16',
+            float16 with scaling of the loss, by mmengine's wrapper, on a GPU alone.
+
+    Raises:
+        UserError: 'fp16' without a GPU.
 
     Example:
         >>> from mmengine.config import Config
         >>> cfg = Config(dict(optim_wrapper=dict(optimizer=dict(type='Adam'))))
         >>> enable_amp(cfg)
-        >>> cfg.optim_wrapper.type
-        'AmpOptimWrapper'
+        >>> cfg.optim_wrapper.type, cfg.optim_wrapper.amp
+        ('FastOptimWrapper', 'auto')
     """
+    if amp == 'fp16':
+        from mmengine.device import is_cuda_available
+
+        if not is_cuda_available():
+            raise UserError(
+                '--amp fp16: float16 needs a GPU, and none was found: take --amp, '
+                'which is bfloat16, and needs none'
+            )
+    for wrapper in _wrappers(cfg):
+        if amp == 'fp16':
+            for key in 'amp', 'fused':
+                wrapper.pop(key, None)
+            scaled = dict(type='AmpOptimWrapper', loss_scale='dynamic', dtype='float16')
+            wrapper.update(scaled)
+        else:
+            fused = wrapper.get('fused', False)
+            wrapper.update(type='FastOptimWrapper', amp=amp, fused=fused)
+
+
+def enable_fast(cfg) -> None:
+    """The switches that are recommended, in any config: see ``mr_fast`` there.
+
+    Example:
+        >>> from mmengine.config import Config
+        >>> cfg = Config(dict(model={}, optim_wrapper=dict(optimizer={})))
+        >>> enable_fast(cfg)
+        >>> cfg.model.channels_last, cfg.optim_wrapper.fused
+        (True, True)
+    """
+    cfg.model.channels_last = True
+    for wrapper in _wrappers(cfg):
+        wrapper.update(FAST)
+
+
+def _wrappers(cfg) -> list[dict]:
     wrappers = [cfg.optim_wrapper, *cfg.optim_wrapper.values()]
     wrappers += [hook.get('optim_wrapper') for hook in cfg.get('custom_hooks', [])]
-    for wrapper in wrappers:
-        if isinstance(wrapper, dict) and 'optimizer' in wrapper:
-            wrapper.update(type='AmpOptimWrapper', loss_scale='dynamic')
+    return [w for w in wrappers if isinstance(w, dict) and 'optimizer' in w]
 
 
 def stop_after_predictor(cfg) -> None:

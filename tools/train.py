@@ -6,7 +6,6 @@ python tools/train.py configs/pix2pix_proxy_mr2_cityscapes.py
 from pathlib import Path
 
 from mmagic_mr import cli, training
-from mmagic_mr.errors import UserError
 
 CONFIGS = Path(__file__).resolve().parent.parent / 'configs'
 
@@ -22,7 +21,27 @@ def parse_args():
         help='go on from this checkpoint, or from the latest one in the work dir',
     )
     parser.add_argument(
-        '--amp', action='store_true', help='automatic mixed precision (GPU only)'
+        '--amp',
+        nargs='?',
+        const='auto',
+        choices=['auto', 'bf16', 'fp16'],
+        help='mixed precision: bfloat16 where the device has it, a CPU too (auto), '
+        'there or an error (bf16), or float16 with scaling of the loss (fp16; a GPU)',
+    )
+    parser.add_argument(
+        '--fast',
+        action='store_true',
+        help='the recommended switches: --amp --channels-last, and fused optimizers',
+    )
+    parser.add_argument(
+        '--channels-last',
+        action='store_true',
+        help='images lie in memory with their channels together',
+    )
+    parser.add_argument(
+        '--compile',
+        action='store_true',
+        help='torch.compile what holds no noise: the discriminator above all',
     )
     parser.add_argument(
         '--predictor-only',
@@ -38,15 +57,16 @@ def main():
     cfg = cli.read_config(args, CONFIGS)
     if args.resume:
         training.resume_from(cfg, args.resume)
+    if args.fast:
+        training.enable_fast(cfg)
     if args.amp:
-        training.enable_amp(cfg)
+        training.enable_amp(cfg, args.amp)
+    if args.channels_last:
+        cfg.model.channels_last = True
+    if args.compile:
+        cfg.model.compile = True
     if args.predictor_only:
         training.stop_after_predictor(cfg)
-
-    import torch
-
-    if args.amp and not torch.cuda.is_available():
-        raise UserError('--amp: mixed precision needs a GPU, and none was found')
     runner = cli.prepare_run(cfg).from_cfg(cfg)
     runner.train()
     runner.logger.info(f'Checkpoints and logs: {runner.work_dir}')

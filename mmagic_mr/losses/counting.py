@@ -21,7 +21,8 @@ def count_updates(loss: nn.Module) -> None:
     """
     loss.register_buffer('updates', torch.zeros((), dtype=torch.int64))
     loss.register_forward_hook(_count)
-    loss.register_load_state_dict_post_hook(_forget)
+    # torch does not annotate it
+    loss.register_load_state_dict_post_hook(_forget)  # type: ignore[no-untyped-call]
 
 
 def updates_of(loss: nn.Module) -> int:

@@ -129,6 +129,23 @@ def loss_configs(mr_loss: dict | None, sample_losses: dict | None) -> dict[str, 
     return dict(sample_losses or {})
 
 
+def compile_options(compile: bool | Mapping) -> dict | None:
+    """Options of ``torch.compile``; None: nothing is compiled.
+
+    Raises:
+        UserError: It has no such option.
+
+    Example:
+        >>> compile_options(dict(mode='max-autotune'))
+        {'mode': 'max-autotune'}
+    """
+    if not compile and not isinstance(compile, Mapping):
+        return None
+    options = {} if compile is True else dict(compile)
+    check_names('compile', options, ('mode', 'backend', 'options', 'dynamic'))
+    return options
+
+
 def build_balance(
     cls: type, balance: float | Mapping, losses: Mapping[str, nn.Module]
 ) -> Balance:

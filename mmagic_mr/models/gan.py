@@ -13,11 +13,13 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from mmagic_mr.checks import Count, Positive, check_kind, checked
 from mmagic_mr.errors import UserError
 from mmagic_mr.functional import Moments
+from mmagic_mr.functional.checks import full_precision
 from mmagic_mr.host import accumulation, unwrap
 from mmagic_mr.models import arguments
 from mmagic_mr.models.balance import is_automatic
 from mmagic_mr.models.batch import Batch
 from mmagic_mr.models.chunks import batch_norms, in_chunks, slices
+from mmagic_mr.models.compiling import compile_parts
 from mmagic_mr.models.gradient_penalty import gradient_penalty
 from mmagic_mr.models.reconstruction import MomentReconstruction
 
@@ -94,6 +96,7 @@ class MomentGAN(MomentReconstruction):
         self.gen_updates_per_disc = gen_updates_per_disc
         self.penalty_weight = gradient_penalty and gradient_penalty['weight']
         self._penalty_checked = False
+        self._compile_discriminator()
 
     @property
     def adversary(self) -> nn.Module | None:
@@ -117,7 +120,7 @@ class MomentGAN(MomentReconstruction):
 
     @final
     def logits(self, network: nn.Module, batch: Batch, images: Tensor) -> Tensor:
-        """`discriminate`, in chunks of the samples where the config says so."""
+        """`discriminate` in float32, in chunks where the config says so."""
         chunk, k = self.sample_chunk, images.shape[1]
         if chunk is None or chunk >= k or not images.requires_grad:
             return self._judged(network, batch, images)
@@ -136,7 +139,7 @@ class MomentGAN(MomentReconstruction):
 
     def _judged(self, network: nn.Module, batch: Batch, images: Tensor) -> Tensor:
         with self._lean():
-            return self.discriminate(network, batch, images)
+            return full_precision(self.discriminate(network, batch, images))
 
     def generator_losses(
         self,
@@ -185,6 +188,19 @@ class MomentGAN(MomentReconstruction):
                 self._update_generator(first, wrapper, iteration, update, adversarial)
             )
         return logs
+
+    def _compile_discriminator(self) -> None:
+        network = self.bare_discriminator
+        if self.compile_options is None or network is None:
+            return
+        if self.penalty_weight:
+            print_log(
+                'compile: the discriminator runs as it is: its gradient penalty needs '
+                'second derivatives, which torch.compile has not',
+                'current',
+            )
+            return
+        compile_parts(network, self.discriminator_name, self.compile_options)
 
     def _check_balance(self) -> None:
         automatic = [

@@ -18,6 +18,7 @@ from mmagic_mr.host import unwrap
 from mmagic_mr.models import arguments
 from mmagic_mr.models.arguments import build
 from mmagic_mr.models.batch import Batch
+from mmagic_mr.models.compiling import compile_parts
 from mmagic_mr.models.ema import AveragedGenerator
 from mmagic_mr.models.input_norm import InputNorm
 from mmagic_mr.models.sampler import Sampler
@@ -56,6 +57,11 @@ class MomentReconstruction(Sampler):
             pass, where PyTorch keeps them, see `mmagic_mr.sampling.LeanBackward`.
         ema: ``dict(decay=0.999)``: validation, test and tools sample from an average of
             the generator over its updates, see `AveragedGenerator`.
+        channels_last: Images lie in memory with their channels together, as the
+            convolutions of CPUs and of GPUs with tensor cores prefer it. Results are
+            the same to rounding.
+        compile: ``torch.compile`` the parts of generator and discriminator that hold no
+            noise, see `compile_parts`; or its options, ``dict(backend=..., mode=...)``.
         whiten: Old name of ``input_norm``.
         host: Everything else goes to MMagic's constructor; what the host would not use
             is refused.
@@ -87,6 +93,8 @@ class MomentReconstruction(Sampler):
         sample_chunk: Count | None = None,
         recompute: bool = True,
         ema: dict | None = None,
+        channels_last: bool = False,
+        compile: bool | dict = False,
         whiten: dict | None = None,
         **host,
     ):
@@ -102,6 +110,7 @@ class MomentReconstruction(Sampler):
                 f'noise={" or ".join(map(repr, self.noise_presets)) or "..."}, or '
                 'dict(sites={...})'
             )
+        options = arguments.compile_options(compile)
         used = (*self.used_arguments, *self.reconstruction_terms)
         arguments.check_host_arguments(type(self), used, host)
         arguments.check_weights(dict(host, rec_loss=rec_loss))
@@ -141,6 +150,12 @@ class MomentReconstruction(Sampler):
             )
         self._predictor_checked = False
         self._runner_iter, self._iter = None, -1
+        if channels_last:
+            self.to(memory_format=torch.channels_last)
+        self.compile_options = options
+        if options is not None:
+            network = getattr(self, self.generator_name)
+            compile_parts(network, self.generator_name, options)
 
     def _replace_reconstruction(self, losses, keep, host) -> None:
         unknown = sorted(set(keep) - set(self.reconstruction_terms))

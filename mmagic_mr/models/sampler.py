@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from mmagic_mr.errors import UserError
 from mmagic_mr.functional import Moments
+from mmagic_mr.functional.checks import full_precision
 from mmagic_mr.host import DataSample, unwrap
 from mmagic_mr.models import evaluation
 from mmagic_mr.models.base import Host
@@ -37,7 +38,7 @@ class Sampler(Host):
         chunk: int | None = None,
         **source,
     ) -> Tensor:
-        """Samples as the generator gives them.
+        """Samples of the generator, in float32.
 
         Args:
             network: The generator, or its wrapper of a distributed run.
@@ -82,7 +83,8 @@ class Sampler(Host):
     def _drawn(self, network, batch: Batch, drawing: Drawing) -> Tensor:
         with self._lean(), drawing.opened():
             output = self.generate(network, drawing.enter(batch.x))
-            return drawing.samples(self.to_samples(output))
+            samples = drawing.samples(self.to_samples(output))
+        return full_precision(samples)
 
     def _lean(self):
         """Context of a forward pass with a graph."""

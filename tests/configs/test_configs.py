@@ -132,6 +132,21 @@ def test_the_recommended_settings_are_the_same_for_all(name):
     assert 'balance' not in model
 
 
+@pytest.mark.parametrize('host', ['pix2pix', 'srgan', 'glcic'])
+def test_switches_are_on_where_recommended_and_off_in_the_papers(host):
+    data = 'cityscapes' if host == 'pix2pix' else 'celeba'
+    for loss in 'crps', 'mr2', 'noise':
+        cfg = read(f'{host}_{loss}_{data}')
+        on = loss == 'crps'
+        assert cfg.model.get('channels_last', False) == on
+        wrappers = [w for w in cfg.optim_wrapper.values() if isinstance(w, dict)]
+        assert len(wrappers) == 2
+        for wrapper in wrappers:
+            assert wrapper.type == ('FastOptimWrapper' if on else 'OptimWrapper')
+            assert wrapper.optimizer.amsgrad
+            assert wrapper.clip_grad.clip_value == 0.5
+
+
 @pytest.mark.parametrize('data', ['cityscapes', 'maps'])
 def test_baseline_has_l1_and_the_same_noise(data):
     cfg = read(f'pix2pix_noise_{data}')

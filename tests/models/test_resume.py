@@ -23,12 +23,14 @@ def train(
     kill_pretraining=None,
     kill_training=None,
     ema=None,
+    fast=False,
 ):
     """Six iterations of each; SIGKILL after the given one."""
     from mmengine.hooks import Hook
     from mmengine.runner import Runner
 
     from mmagic_mr.hooks.pretraining import Pretraining
+    from mmagic_mr.training import enable_fast
 
     torch.set_num_threads(1)
     cfg = tiny.load(config, data_root, work_dir)
@@ -44,6 +46,8 @@ def train(
         }
     )
     cfg.model.ema = ema
+    if fast:
+        enable_fast(cfg)
     cfg.val_evaluator = cfg.test_evaluator = dict(
         type='Evaluator', metrics=[dict(type='MAE', gt_key='a', pred_key='b')]
     )
@@ -173,3 +177,26 @@ def test_a_trained_predictor_serves_another_run(runs, tmp_path):
     assert run(CONFIG, data_root, tmp_path / 'run', checkpoint=str(best)) == 0
     assert not (tmp_path / 'run' / 'predictor').exists()
     assert differing(expected, state(tmp_path / 'run')) == []
+
+
+def test_with_the_recommended_switches_too(runs):
+    root, data_root, plain = runs
+    assert run(CONFIG, data_root, root / 'fast', fast=True) == 0
+    whole = state(root / 'fast')
+    work_dir = root / 'fast_killed'
+    assert run(CONFIG, data_root, work_dir, fast=True, kill_training=5) != 0
+    assert run(CONFIG, data_root, work_dir, fast=True, resume=True) == 0
+    assert differing(whole, state(work_dir)) == []
+    log = ''.join(path.read_text() for path in work_dir.glob('*/*.log'))
+    assert 'amp: networks compute in bfloat16 on cpu' in log or not bf16_here()
+    # Nothing is added to a checkpoint, and nothing left out
+    assert whole.keys() == plain.keys()
+    saved = torch.load(root / 'fast' / 'iter_6.pth', weights_only=False)
+    for optimizer in saved['optimizer'].values():
+        assert {group['fused'] for group in optimizer['param_groups']} == {None}
+
+
+def bf16_here():
+    from mmagic_mr.optim import bf16_supported
+
+    return bf16_supported(torch.device('cpu'))

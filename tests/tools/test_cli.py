@@ -162,23 +162,55 @@ def test_an_override_that_does_not_fit_is_named(options, words):
         cli.read_config(args, CONFIG.parent)
 
 
-def test_amp_reaches_every_optimizer():
+@pytest.mark.parametrize('amp', ['auto', 'bf16'])
+def test_amp_reaches_every_optimizer(amp):
     cfg = Config.fromfile(CONFIG, import_custom_modules=False)
     before = cfg.optim_wrapper.generators.optimizer.to_dict()
-    training.enable_amp(cfg)
+    training.enable_amp(cfg, amp)
     wrappers = [
         cfg.optim_wrapper.generators,
         cfg.optim_wrapper.discriminators,
         cfg.custom_hooks[0].optim_wrapper,
     ]
     for wrapper in wrappers:
-        assert wrapper.type == 'AmpOptimWrapper'
-        assert wrapper.loss_scale == 'dynamic'
+        assert wrapper.type == 'FastOptimWrapper'
+        assert wrapper.amp == amp
+        assert not wrapper.fused
         assert wrapper.optimizer == before
     assert cfg.optim_wrapper.constructor == 'MultiOptimWrapperConstructor'
     flat = Config(dict(optim_wrapper=dict(type='OptimWrapper', optimizer={})))
     training.enable_amp(flat)
-    assert flat.optim_wrapper.type == 'AmpOptimWrapper'
+    assert flat.optim_wrapper.type == 'FastOptimWrapper'
+
+
+def test_float16_has_scaling_and_needs_a_gpu(monkeypatch):
+    import mmengine.device
+
+    cfg = Config.fromfile(CONFIG, import_custom_modules=False)
+    training.enable_fast(cfg)
+    with pytest.raises(UserError, match=r'--amp fp16: float16 needs a GPU.*take --amp'):
+        training.enable_amp(cfg, 'fp16')
+    monkeypatch.setattr(mmengine.device, 'is_cuda_available', lambda: True)
+    training.enable_amp(cfg, 'fp16')
+    wrapper = cfg.optim_wrapper.generators
+    assert (wrapper.type, wrapper.loss_scale) == ('AmpOptimWrapper', 'dynamic')
+    assert wrapper.dtype == 'float16'
+    assert not {'amp', 'fused'} & wrapper.keys()
+
+
+def test_the_recommended_switches_are_those_of_the_configs():
+    cfg = Config.fromfile(CONFIG, import_custom_modules=False)
+    training.enable_fast(cfg)
+    recommended = Config.fromfile(
+        CONFIG.parent / 'pix2pix_crps_maps.py', import_custom_modules=False
+    )
+    assert recommended.model.channels_last
+    for name in 'generators', 'discriminators':
+        fast, theirs = cfg.optim_wrapper[name], recommended.optim_wrapper[name]
+        assert fast == theirs
+    assert cfg.model.channels_last
+    assert recommended.mr_fast == training.FAST
+    assert 'channels_last' not in Config.fromfile(CONFIG).model
 
 
 def test_resuming_from_the_latest_or_from_a_file(tmp_path):

@@ -1,0 +1,1 @@
+"""What a training step costs by four schemes of the same weights, for any host."""
