@@ -124,8 +124,7 @@ def structure_scores() -> dict[str, tuple[float, float]]:
     found['energy, patch 4'] = scores(losses.EnergyScoreLoss(patch=4), 4, 4)
     neighbors = losses.VariogramScoreLoss(p=1.0, offsets=((0, 1),))
     found['variogram, p 1'] = scores(neighbors, 1)
-    mr = losses.MRLoss(estimator='unbiased')
-    found['MR2, pixel'] = scores(mr, 1)
+    found['rcGAN, pixel'] = scores(losses.RCGANLoss(), 1)
     return found
 
 
