@@ -16,7 +16,7 @@ from mmagic_mr.losses import (
     VariogramScoreLoss,
 )
 
-CORRELATION, WIDTH, K, INPUTS = 0.9, 16, 4, 20_000
+CORRELATION, WIDTH, K, INPUTS = 0.9, 16, 4, 10_000
 LAG = (torch.arange(WIDTH) - torch.arange(WIDTH).unsqueeze(1)).abs()
 COVARIANCE = (CORRELATION**LAG).double()
 SIDE = 4  # root of the elements in a patch of 4 x 4, and of those in a row of 16
@@ -105,7 +105,7 @@ def test_crps_in_a_linear_view_has_a_closed_form(fields, name):
 def test_losses_of_single_elements_see_structure_in_every_view_but_pixels(
     fields, loss, name
 ):
-    few = [values[:2000] for values in fields]
+    few = [values[:1000] for values in fields]
     height = dict(pool16=16, pool4=4, diff=2).get(name, 1)
     exact, independent = scores(loss(views={name: 1.0}), few, height)
     if name == 'pixel':
