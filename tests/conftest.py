@@ -67,12 +67,22 @@ def _fixed_seed():
         sys.modules['torch'].manual_seed(0)
 
 
+@pytest.fixture(autouse=True, scope='module')
+def _mmengine_globals_of_a_module():
+    """What a module's own fixtures make does not reach the next module."""
+    yield from _restored_globals()
+
+
 @pytest.fixture(autouse=True)
-def _own_mmengine_globals():
+def _own_mmengine_globals(_mmengine_globals_of_a_module):
     """Forgets the loggers, hubs and scopes a test makes: none reaches the next test.
 
     A module-scoped fixture's are older than the test and stay.
     """
+    yield from _restored_globals()
+
+
+def _restored_globals():
     before = {manager: dict(manager._instance_dict) for manager in _managers()}
     yield
     for manager in _managers():

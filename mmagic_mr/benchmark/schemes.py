@@ -123,7 +123,7 @@ def schemes(model: nn.Module, switches: Switches) -> list[Scheme]:
     model = copy.deepcopy(model)
     model._iter = 0
     plain = copy.deepcopy(model)
-    plain.share_work = False
+    plain.share_work = plain.recompute = False
     theirs = authors(copy.deepcopy(model))
     fast, finish = switched(copy.deepcopy(model), switches)
     named = [(REPEATED, plain), (AUTHORS, theirs), (OURS, copy.deepcopy(model))]
@@ -174,12 +174,13 @@ def authors(model: nn.Module) -> nn.Module:
     thrown away.
     """
     model.share_work = False  # of the discriminator; the generator's is below
+    model.recompute = False
     for module in model.noisy_networks()[0].modules():
         if isinstance(getattr(module, 'noise', None), NoiseInput):
             module.register_forward_pre_hook(_repeat_at_site)
     losses = model.generator_losses
 
-    def draw(network, batch, num_samples, **source):
+    def draw(network, batch, num_samples, chunk=None, **source):
         n = len(batch.x)
         with sampling(n, num_samples, **source) as drawing:
             with RepeatedFeatures(n, num_samples):

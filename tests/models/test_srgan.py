@@ -81,6 +81,9 @@ def test_moment_loss_replaces_pixel_and_perceptual_loss(monkeypatch):
         'loss_d_fake',
         'loss_gan_g',
         'loss_mr',
+        'grad_gan',
+        'grad_mr',
+        'balance_mr',
         'sample_std',
     }
 

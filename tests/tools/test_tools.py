@@ -340,7 +340,7 @@ def test_wrong_arguments_are_one_line(monkeypatch, tmp_path):
         monkeypatch, 'train', 'pix2pix_mr1_maps', '--predictor-only'
     )
     if not torch.cuda.is_available():
-        assert '--amp: mixed precision needs a GPU' in fails(*known, '--amp')
+        assert 'float16 needs a GPU' in fails(*known, '--amp', 'fp16')
     assert 'no checkpoint a.pth' in fails(monkeypatch, 'test', CONFIG, 'a.pth')
     assert 'no checkpoint a.pth' in fails(
         monkeypatch, 'sample', CONFIG, 'a.pth', 'b.png'
