@@ -1,5 +1,5 @@
-# GAN + L1 + the mode seeking term, which asks for spread and does not know how much: its
-# weight is steered by the spread-skill ratio on validation.
+# GAN + L1 + the mode seeking term, which asks for spread and does not know how much:
+# its weight is steered by the spread-skill ratio on validation.
 _base_ = './_base_/pix2pix_demo.py'
 
 model = dict(
