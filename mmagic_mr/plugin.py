@@ -15,6 +15,7 @@ from mmagic_mr.host import MODELS, imported
 
 # isort: split
 from mmagic_mr import data, hooks, losses, metrics, models
+from mmagic_mr import optim as optim  # registers on import
 
 
 def modules_of(package: ModuleType) -> list[ModuleType]:

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import torch
 from mmengine.registry import init_default_scope
 
+from mmagic_mr import plugin  # noqa: F401  (registers the switches' optimizer too)
 from mmagic_mr.benchmark.data import default_size, fit_networks, training_data
 from mmagic_mr.benchmark.measure import Row, compare
 from mmagic_mr.benchmark.schemes import Switches, schemes, wrappers_of

@@ -174,3 +174,17 @@ def test_a_lazy_package_offers_what_it_did():
     assert {'DCGAN', 'LIIF'} <= set(dir(editors))
     with pytest.raises(AttributeError, match="editors' has no attribute 'DCGANN'"):
         editors.DCGANN  # noqa: B018
+
+
+def test_a_config_finds_all_that_the_plugin_brings():
+    """In a process of its own, where no test has imported anything."""
+    code = (
+        'import mmagic_mr.plugin\n'
+        'from mmengine.registry import OPTIM_WRAPPERS, init_default_scope\n'
+        'from mmagic_mr.host import HOOKS, METRICS, MODELS\n'
+        'init_default_scope("mmagic")\n'
+        'found = [OPTIM_WRAPPERS.get("FastOptimWrapper"), MODELS.get("CRPSLoss"),\n'
+        '         HOOKS.get("SpreadControlHook"), METRICS.get("AnswerDistance")]\n'
+        'assert None not in found, found\n'
+    )
+    subprocess.run([sys.executable, '-c', code], check=True, capture_output=True)
