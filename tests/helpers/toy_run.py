@@ -1,5 +1,7 @@
 """A training of one linear layer: a Runner with all of its files, in milliseconds."""
 
+from itertools import count
+
 import torch
 from mmengine.config import Config
 from mmengine.model import BaseModel
@@ -9,6 +11,9 @@ from torch import nn
 import mmagic_mr.plugin  # noqa: F401
 from helpers import tiny
 from mmagic_mr.host import DATASETS, MODELS
+
+# mmengine's loggers are found by a run's name: each run has one of its own, for good
+NUMBERS = count()
 
 
 @MODELS.register_module()
@@ -87,7 +92,7 @@ def config(work_dir, max_iters=4, checkpoint=None, **changes) -> Config:
     )
     cfg.merge_from_dict(changes)
     cfg.work_dir = str(work_dir)
-    cfg.experiment_name = f'toy_{id(cfg)}'
+    cfg.experiment_name = f'toy_{next(NUMBERS)}'
     return cfg
 
 
