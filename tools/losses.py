@@ -45,11 +45,19 @@ def main():
         print(f'{tuple(args.shape)}, {args.device}, torch {torch.__version__}\n')
         print(cost_table(costs))
         return
+    from mmagic_mr.networks.backbone import backbone_path
     from mmagic_mr.reports import loss_figures
 
     preferred, structure = (args.out / f'losses_{n}.png' for n in ('k', 'structure'))
     loss_figures.draw_preferred(preferred)
     found = loss_figures.structure_scores()
+    if backbone_path().is_file():
+        found['CRPS, features'] = loss_figures.feature_scores()
+    else:
+        print(
+            'without the features of LPIPS: python tools/fetch_backbone.py',
+            end=2 * '\n',
+        )
     loss_figures.draw_structure(structure, found)
     print(loss_figures.structure_table(found), preferred, structure, sep='\n')
 

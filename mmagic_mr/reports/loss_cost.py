@@ -14,8 +14,21 @@ from mmagic_mr.functional import Moments
 
 FOUR_VIEWS = dict(pixel=1.0, pool4=1.0, pool16=1.0, diff=1.0)
 REFERENCE = 'MRLoss'
+
+
+class PlainMR2(losses.SampleLoss):
+    """MR2 as one writes it down: what the loss costs without this package."""
+
+    min_samples = 2
+
+    def loss_map(self, samples: Tensor, target: Tensor) -> Tensor:
+        mean, variance = samples.mean(dim=1), samples.var(dim=1)
+        return (target - mean).square() / (2 * variance) + variance.log() / 2
+
+
 FAMILY: dict[str, Callable[[], losses.SampleLoss]] = {
     REFERENCE: losses.MRLoss,
+    'MR2 in plain PyTorch': PlainMR2,
     "MRLoss(distribution='laplace')": lambda: losses.MRLoss('laplace'),
     'ProxyMRLoss': losses.ProxyMRLoss,
     "ProxyMRLoss(estimator='unbiased')": lambda: losses.ProxyMRLoss(

@@ -22,7 +22,7 @@ def train(
     checkpoint=None,
     kill_pretraining=None,
     kill_training=None,
-    ema=None,
+    model=None,
     fast=False,
 ):
     """Six iterations of each; SIGKILL after the given one."""
@@ -45,7 +45,7 @@ def train(
             'resume': resume,
         }
     )
-    cfg.model.ema = ema
+    cfg.model.update(model or {})
     if fast:
         enable_fast(cfg)
     cfg.val_evaluator = cfg.test_evaluator = dict(
@@ -159,16 +159,34 @@ def test_schedule_stays_in_step(config, kill, updates, tmp_path):
 def test_the_average_of_the_generator_goes_on(tmp_path):
     import mmagic_mr.plugin  # noqa: F401
 
-    config, ema = 'srgan_proxy_mr2_celeba', dict(decay=0.5)
+    config, model = 'srgan_proxy_mr2_celeba', dict(ema=dict(decay=0.5))
     data_root = tiny.write_data(config, tmp_path / 'data')
     work_dir = tmp_path / 'run'
-    assert run(config, data_root, tmp_path / 'whole', ema=ema) == 0
-    killed = run(config, data_root, work_dir, kill_training=5, ema=ema)
+    assert run(config, data_root, tmp_path / 'whole', model=model) == 0
+    killed = run(config, data_root, work_dir, kill_training=5, model=model)
     assert killed == -signal.SIGKILL
-    assert run(config, data_root, work_dir, resume=True, ema=ema) == 0
+    assert run(config, data_root, work_dir, resume=True, model=model) == 0
     expected = state(tmp_path / 'whole')
     assert int(expected['averaged_generator.steps']) == 6
     assert differing(expected, state(work_dir)) == []
+
+
+def test_a_weight_that_is_auto_goes_on(runs, tmp_path):
+    root, data_root, _ = runs
+    loss = dict(type='CRPSLoss', loss_weight='auto', views=dict(pixel=1.0, pool4=1.0))
+    # Measured at each second update, killed where the next one is due
+    losses = dict(crps=loss, mr=dict(type='ProxyMRLoss'))
+    model = dict(mr_loss=None, sample_losses=losses, balance=dict(interval=2))
+    work_dir = tmp_path / 'run'
+    assert run(CONFIG, data_root, root / 'auto', model=model) == 0
+    killed = run(CONFIG, data_root, work_dir, kill_training=5, model=model)
+    assert killed == -signal.SIGKILL
+    moved = torch.load(work_dir / 'iter_4.pth', weights_only=False)['state_dict']
+    assert run(CONFIG, data_root, work_dir, resume=True, model=model) == 0
+    expected = state(root / 'auto')
+    assert differing(expected, state(work_dir)) == []
+    (name,) = (key for key in expected if key.endswith('auto_weight'))
+    assert 0 < expected[name] != moved[name] > 0
 
 
 def test_a_trained_predictor_serves_another_run(runs, tmp_path):

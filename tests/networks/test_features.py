@@ -11,6 +11,7 @@ from mmagic_mr.functional import Colors
 from mmagic_mr.losses import CRPSLoss, EnergyScoreLoss, ProxyMRLoss
 from mmagic_mr.networks import backbone, features
 from mmagic_mr.networks.features import Features
+from mmagic_mr.reports.loss_figures import feature_scores
 
 
 @pytest.fixture(autouse=True)
@@ -32,6 +33,13 @@ def test_it_sees_what_lpips_sees(name, layer):
     found = Features(name)(2 * images - 1)  # of itself it takes images for [-1, 1]
     torch.testing.assert_close(found, expected[layer - 1], rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(found.norm(dim=1), torch.ones(found[:, 0].shape))
+
+
+def test_it_sees_how_pixels_go_together():
+    """Features that nobody trained do already."""
+    exact, independent = feature_scores(inputs=20)
+    print(f'exact {exact:.4f}, independent {independent:.4f}')
+    assert 0 < 1.06 * exact < independent
 
 
 def test_chunks_change_nothing(monkeypatch):
