@@ -34,6 +34,7 @@ REQUIREMENTS = [
     'jinja2',
     'lpips',
     'matplotlib',
+    'packaging',
     'pillow',
     'pyyaml',
     'safetensors',

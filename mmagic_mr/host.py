@@ -10,23 +10,25 @@ from contextlib import contextmanager
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from mmagic_mr import compat
-from mmagic_mr.lazy_registry import imported
+from mmagic_mr.doctor import explained
 
-compat.mend()  # MMagic's models do not import without it
+with explained('MMagic'):
+    from mmagic_mr import compat
+    from mmagic_mr.lazy_registry import imported
 
-# ruff: noqa: E402
-from mmagic.datasets import BasicImageDataset, PairedImageDataset
-from mmagic.datasets.transforms import FixedCrop
-from mmagic.evaluation.metrics.base_sample_wise_metric import BaseSampleWiseMetric
-from mmagic.evaluation.metrics.ssim import ssim
-from mmagic.models.base_models import BaseEditModel
-from mmagic.models.editors import ESRGAN, SRGAN, Pix2Pix
-from mmagic.models.editors.global_local import GLInpaintor
-from mmagic.registry import DATASETS, HOOKS, METRICS, MODELS, TRANSFORMS
-from mmagic.structures import DataSample
-from mmengine.model import is_model_wrapper
-from mmengine.runner import EpochBasedTrainLoop
+    compat.mend()  # MMagic's models do not import without it
+
+    from mmagic.datasets import BasicImageDataset, PairedImageDataset
+    from mmagic.datasets.transforms import FixedCrop
+    from mmagic.evaluation.metrics.base_sample_wise_metric import BaseSampleWiseMetric
+    from mmagic.evaluation.metrics.ssim import ssim
+    from mmagic.models.base_models import BaseEditModel
+    from mmagic.models.editors import ESRGAN, SRGAN, Pix2Pix
+    from mmagic.models.editors.global_local import GLInpaintor
+    from mmagic.registry import DATASETS, HOOKS, METRICS, MODELS, TRANSFORMS
+    from mmagic.structures import DataSample
+    from mmengine.model import is_model_wrapper
+    from mmengine.runner import EpochBasedTrainLoop
 
 __all__ = [
     'DATASETS',
