@@ -94,19 +94,19 @@ def prepare_run(cfg):
     """Imports the config's ``custom_imports`` (for ours, all of MMagic: seconds).
 
     Returns:
-        mmengine's class Runner.
+        mmengine's class Runner, which keeps its long dumps for the log file.
     """
     import torch
     from mmengine.utils import import_modules_from_strings
 
     import_modules_from_strings(**cfg.get('custom_imports', {'imports': None}))
-    from mmengine.runner import Runner  # after ours, which mends what it imports
+    from mmagic_mr.console import QuietRunner  # after ours, which mends what it imports
 
     if cfg.launcher == 'pytorch' and not torch.cuda.is_available():
         # mmengine takes a GPU for granted, but leaves a group alone that is there
         torch.distributed.init_process_group('gloo')
         cfg.merge_from_dict({'model_wrapper_cfg.device_ids': None})
-    return Runner
+    return QuietRunner
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:

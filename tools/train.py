@@ -68,8 +68,12 @@ def main():
     if args.predictor_only:
         training.stop_after_predictor(cfg)
     runner = cli.prepare_run(cfg).from_cfg(cfg)
+
+    from mmagic_mr import console
+
+    runner.logger.info(console.summary(runner))
     runner.train()
-    runner.logger.info(f'Checkpoints and logs: {runner.work_dir}')
+    runner.logger.info(console.farewell(runner, args.config))
 
 
 if __name__ == '__main__':

@@ -1,0 +1,63 @@
+"""What the terminal shows of a training, beside what the log file keeps."""
+
+import re
+
+import pytest
+from helpers import tiny, toy_run
+
+from mmagic_mr import console
+
+DUMPS = ('System environment:', 'Config:', 'Hooks will be executed')
+
+
+@pytest.fixture
+def runner(tmp_path):
+    return console.QuietRunner.from_cfg(toy_run.config(tmp_path))
+
+
+def log_of(work_dir):
+    (path,) = work_dir.glob('*/*.log')
+    return path.read_text()
+
+
+def test_long_dumps_are_in_the_log_file_alone(tmp_path, capfd):
+    console.QuietRunner.from_cfg(toy_run.config(tmp_path)).train()
+    shown = capfd.readouterr().out
+    kept = log_of(tmp_path)
+    for dump in DUMPS:
+        assert dump not in shown
+        assert dump in kept
+    assert 'Saving checkpoint at 4 iterations' in shown
+    assert len(shown.splitlines()) < 20
+
+
+def test_a_model_of_anyone_is_summed_up(runner):
+    files = f'{runner.work_dir}: checkpoints, pictures, and a log with the config'
+    assert console.summary(runner).splitlines() == [
+        'training',
+        '   model: ToyModel with generator ToyNet (0.0 M)',
+        '    data: 4 of ',
+        '  update: 2 inputs on cpu',
+        '  length: 4 iterations',
+        f'   files: {files}',
+    ]
+
+
+def test_one_of_ours_says_losses_and_samples(tmp_path):
+    data_root = tiny.write_data('pix2pix_crps_maps', tmp_path / 'data')
+    cfg = tiny.load('pix2pix_crps_maps', data_root, tmp_path / 'run')
+    said = console.summary(console.QuietRunner.from_cfg(cfg))
+    assert re.search(r'model: MRPix2Pix with generators \w+ \(\d+\.\d M\), discr', said)
+    assert 'losses: crps CRPSLoss (auto)' in said
+    assert re.search(rf'data: \d+ of {data_root}', said)
+    assert re.search(
+        r"update: \d+ inputs, \d+ x \d+ samples in the generator's on", said
+    )
+
+
+def test_the_end_names_the_next_commands(runner, tmp_path):
+    assert 'next:' not in console.farewell(runner, 'CONFIG')
+    runner.train()
+    said = console.farewell(runner, 'CONFIG')
+    assert f'python tools/test.py CONFIG {tmp_path}/iter_4.pth' in said
+    assert f'python tools/sample.py CONFIG {tmp_path}/iter_4.pth IMAGE' in said
