@@ -5,6 +5,7 @@ lines, before anything happens. They stay in the log file; the terminal gets a s
 """
 
 import logging
+import re
 
 import mmengine.dist as dist
 from mmengine.runner import Runner
@@ -26,11 +27,29 @@ DUMPS = (
     '"HardDiskBackend" is the alias',
     'Auto resumed from the latest checkpoint None',
 )
+# What stands beside a number in a line of results: '  crps_low: 0.1'
+BOUND = re.compile(
+    r' +\S+_(low|high|exact|floor|ceiling|tolerance|ddof|verdict|region|spread|rmse'
+    r'|std_over_subsets): [^ ]+'
+)
 
 
 def is_worth_a_line(record: logging.LogRecord) -> bool:
     """Whether the terminal gets a message."""
     return not record.getMessage().startswith(DUMPS)
+
+
+class ShortResults(logging.Formatter):
+    """Another formatter, without the bounds of each number in a line of results."""
+
+    def __init__(self, formatter: logging.Formatter) -> None:
+        super().__init__()
+        self.formatter = formatter
+
+    def format(self, record: logging.LogRecord) -> str:
+        text = self.formatter.format(record)
+        is_result = record.getMessage().startswith(('Iter(val)', 'Iter(test)'))
+        return BOUND.sub('', text) if is_result else text
 
 
 class QuietRunner(Runner):
@@ -41,6 +60,7 @@ class QuietRunner(Runner):
         for handler in logger.handlers:
             if not isinstance(handler, logging.FileHandler):
                 handler.addFilter(is_worth_a_line)
+                handler.setFormatter(ShortResults(handler.formatter))
         return logger
 
 

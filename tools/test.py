@@ -2,11 +2,11 @@
 
     python tools/test.py configs/pix2pix_proxy_mr2_cityscapes.py CHECKPOINT
 
-Prints a table, and writes every number with its protocol, network, seeds and versions
-to WORK_DIR/test_CHECKPOINT.json, for tools/report.py. The metrics of the config's
-test_evaluator count too, and so do your own in a file named in its custom_imports.
-LPIPS needs its network once: tools/fetch_backbone.py. docs/evaluation.md says what each
-number is.
+Prints the headlines, and writes every number with its protocol, network, seeds and
+versions to WORK_DIR/test_CHECKPOINT.json, for tools/report.py. The metrics of the
+config's test_evaluator count too, and so do your own in a file named in its
+custom_imports. LPIPS needs its network once: tools/fetch_backbone.py.
+docs/evaluation.md says what each number is.
 """
 
 from pathlib import Path
@@ -56,6 +56,11 @@ def parse_args():
         '--pictures', type=int, default=4, metavar='N', help='inputs in the collage (4)'
     )
     parser.add_argument(
+        '--all',
+        action='store_true',
+        help='print every number, and how it was made, rather than the headlines',
+    )
+    parser.add_argument(
         '--seed', type=int, default=0, help='of pairs, rank ties and bootstrap (0)'
     )
     cli.add_runner_options(parser)
@@ -87,7 +92,7 @@ def main():
     name = Path(args.checkpoint).stem
     out = args.out or Path(cfg.work_dir, f'test_{name}.json')
     method = args.method or Path(cfg.filename).stem
-    print(run_and_write(runner, args.checkpoint, method, out, args.pictures))
+    print(run_and_write(runner, args.checkpoint, method, out, args.pictures, args.all))
 
 
 if __name__ == '__main__':

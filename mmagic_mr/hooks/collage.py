@@ -10,12 +10,12 @@ from mmengine.runner import set_random_seed
 from mmagic_mr.checks import Count, checked
 from mmagic_mr.hooks.rng import preserved_rng
 from mmagic_mr.host import HOOKS, eval_mode, loaders_of, unwrap
-from mmagic_mr.reports.collage import collage, save_picture
+from mmagic_mr.reports.collage import collage, save_picture, spread_inputs
 
 
 @HOOKS.register_module()
 class CollageHook(Hook):
-    """Draw the first validation inputs and their samples every ``interval`` iterations.
+    """Draw validation inputs and their samples every ``interval`` iterations.
 
     The layout is that of the paper's figures. The picture goes to the visualizer's
     backends (TensorBoard, ...) and to ``<work dir>/vis/collage_<iteration>.png``.
@@ -25,7 +25,7 @@ class CollageHook(Hook):
 
     Args:
         interval: iterations between two pictures; the last iteration draws too.
-        num_inputs: the first that many inputs of the validation set are drawn.
+        num_inputs: so many inputs are drawn, spread evenly over the validation set.
         num_samples: samples shown of each.
         input_key: field of the input; None: the model's ``input_field``.
         target_key: field of the ground truth; None: the model's ``target_field``.
@@ -72,7 +72,9 @@ class CollageHook(Hook):
         with preserved_rng(), eval_mode(model), torch.no_grad():
             # For what a pipeline draws; a model's noise depends on the file's name.
             set_random_seed(0)
-            samples = model.test_step(self._inputs(runner))
+            # Fresh inputs each time: a preprocessor may write into what it is given
+            inputs = spread_inputs(_loader(runner), self.num_inputs)
+            samples = [sample for data in inputs for sample in model.test_step(data)]
         picture = collage(
             {'': samples},
             self.input_key or model.input_field,
@@ -86,13 +88,7 @@ class CollageHook(Hook):
             picture, Path(runner.work_dir) / 'vis' / f'collage_{iteration:06d}.png'
         )
 
-    def _inputs(self, runner):
-        """The first inputs as a collated batch, each time a fresh one of the same.
 
-        Fresh, since a data preprocessor may write into the batch it is given.
-        """
-        # Without a validation the training inputs have to do.
-        loaders = loaders_of(runner.val_loop) or loaders_of(runner.train_loop)
-        loader = loaders[0]
-        count = min(self.num_inputs, len(loader.dataset))
-        return loader.collate_fn([loader.dataset[index] for index in range(count)])
+def _loader(runner):
+    """Of the validation; without one, the training inputs have to do."""
+    return (loaders_of(runner.val_loop) or loaders_of(runner.train_loop))[0]

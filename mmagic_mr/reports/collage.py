@@ -29,6 +29,24 @@ BACKGROUND, INK, EMPTY = (255, 255, 255), (30, 30, 30), (235, 235, 235)
 GAP = 4
 
 
+def spread_inputs(loader, count: int) -> list:
+    """That many inputs of a data loader, spread evenly over its data set.
+
+    Not the first ones: neighbors in a folder are often of one kind.
+
+    Args:
+        loader: Of PyTorch; its workers are left alone.
+        count: More than there are: all.
+
+    Returns:
+        A batch of one input each, new at every call.
+    """
+    size = len(loader.dataset)
+    count = min(count, size)
+    chosen = (index * size // count for index in range(count))
+    return [loader.collate_fn([loader.dataset[index]]) for index in chosen]
+
+
 def collage(
     groups: Mapping[str, Sequence],
     input_key: str,

@@ -15,9 +15,9 @@ from mmagic_mr.metrics.base import (
     sample_metrics,
 )
 from mmagic_mr.metrics.record import Record
-from mmagic_mr.reports.collage import collage, save_picture
+from mmagic_mr.reports.collage import collage, save_picture, spread_inputs
 from mmagic_mr.reports.results import write_run
-from mmagic_mr.reports.table import record_table
+from mmagic_mr.reports.table import headline_table, record_table
 
 
 def add_metrics(cfg, options: EvaluationOptions | None = None) -> None:
@@ -84,7 +84,12 @@ def collect(loop) -> list[Record]:
 
 
 def run_and_write(
-    runner, checkpoint: str, method: str, out: str | Path, num_pictures: int = 4
+    runner,
+    checkpoint: str,
+    method: str,
+    out: str | Path,
+    num_pictures: int = 4,
+    everything: bool = False,
 ) -> str:
     """Run the test loop, write JSON and collage, and return the table to print.
 
@@ -94,6 +99,7 @@ def run_and_write(
         method: name of the run in tables.
         out: JSON file; the collage stands beside it, with the suffix .png.
         num_pictures: inputs in the collage; 0: none.
+        everything: every number in the table, and how it was made; else the headlines.
     """
     runner.test()
     if not is_main_process():
@@ -103,7 +109,7 @@ def run_and_write(
     out = Path(out)
     collages = []
     if num_pictures:
-        picture = draw_first(model, loader, num_pictures)
+        picture = draw_inputs(model, loader, num_pictures)
         save_picture(picture, out.with_suffix('.png'))
         collages = [out.with_suffix('.png').name]
     config, dataset = runner.cfg, loader.dataset
@@ -124,7 +130,12 @@ def run_and_write(
         collages=collages,
         other=_others(runner),
     )
-    return f'{method}\n\n{record_table(run["records"])}\n\nwritten to {out}'
+    if everything:
+        table = record_table(run['records'])
+    else:
+        rest = f'all {len(run["records"])} numbers, and how each was made: --all'
+        table = f'{headline_table(run)}\n\n{rest}'
+    return f'{method}\n\n{table}\n\nwritten to {out}'
 
 
 def _others(runner):
@@ -143,15 +154,12 @@ def _others(runner):
     return found
 
 
-def draw_first(model, loader, count: int):
-    """Collage of the first `count` inputs of a data loader.
+def draw_inputs(model, loader, count: int):
+    """Collage of `count` inputs of a data loader, spread over its data set.
 
     The noise depends on the file's name: these are the samples that were measured.
     """
-    drawn = []
     with eval_mode(model), torch.no_grad():
-        for data in loader:
-            drawn += model.test_step(data)
-            if len(drawn) >= count:
-                break
-    return collage({'': drawn[:count]}, model.input_field, model.target_field)
+        inputs = spread_inputs(loader, count)
+        drawn = [sample for data in inputs for sample in model.test_step(data)]
+    return collage({'': drawn}, model.input_field, model.target_field)

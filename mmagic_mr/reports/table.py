@@ -181,6 +181,22 @@ def text_table(rows: list[list[str]], header: list[str]) -> str:
     )
 
 
+def headline_table(run: dict) -> str:
+    """The numbers of a run that tables of several runs show, as text.
+
+    Of a group without a headline, such as a metric of one's own, all.
+    """
+    rows, shown = [], set()
+    for column in _columns([run]):
+        record = column.pick(run)
+        cell = _cell(record)
+        shown.add(record['group'])
+        rows.append([column.head, cell.text, cell.note])
+    others = [r for r in run['records'] if r['group'] not in shown]
+    rows += [[r['name'], measured(r), notes(r)] for r in others]
+    return text_table(rows, ['what', 'value', ''])
+
+
 def record_table(records: list[dict]) -> str:
     """Every number of a run as text, under a line that says how it was made."""
     parts = []

@@ -15,6 +15,7 @@ from mmagic_mr.reports.collage import (
     color_map,
     log_dispersion_colors,
     save_picture,
+    spread_inputs,
 )
 
 # The fields of a translation from labels to photos.
@@ -178,3 +179,11 @@ def test_saving_makes_the_folder(tmp_path):
     np.testing.assert_array_equal(
         np.asarray(Image.open(tmp_path / 'new' / 'a.png')), picture
     )
+
+
+@pytest.mark.parametrize(
+    ('count', 'expected'), [(1, [0]), (4, [0, 2, 5, 7]), (20, list(range(10)))]
+)
+def test_inputs_are_spread_over_the_data(count, expected):
+    loader = torch.utils.data.DataLoader(torch.arange(10), batch_size=2)
+    assert [batch.item() for batch in spread_inputs(loader, count)] == expected

@@ -127,6 +127,8 @@ def test_every_host_from_weights_to_file(name, size, options, tmp_path):
     assert 'LPIPS' not in table
     assert ('reconstruction/LR-PSNR_mean' in by_key) == name.startswith('srgan')
     assert 'written to' in table
+    assert '--all' in table
+    assert len(table.splitlines()) < 25
 
 
 @pytest.mark.usefixtures('_no_trunk')
@@ -209,7 +211,7 @@ def test_an_own_metric_is_everywhere_by_itself(own_metric, tmp_path):
     assert 0 < record['value'] < 1
     assert record['inputs'] == record['samples'] == 3
     assert 'brightness/mean' not in run['other']
-    assert 'mean brightness' in text
+    assert 'brightness (equal)' in text
     table = make_table([run])
     value = f'{record["value"]:.3f}'
     column = table.heads.index('brightness (equal)')

@@ -1,5 +1,6 @@
 """What the terminal shows of a training, beside what the log file keeps."""
 
+import logging
 import re
 
 import pytest
@@ -61,3 +62,18 @@ def test_the_end_names_the_next_commands(runner, tmp_path):
     said = console.farewell(runner, 'CONFIG')
     assert f'python tools/test.py CONFIG {tmp_path}/iter_4.pth' in said
     assert f'python tools/sample.py CONFIG {tmp_path}/iter_4.pth IMAGE' in said
+
+
+@pytest.mark.parametrize(
+    ('message', 'shown'),
+    [
+        (
+            'Iter(val) [1/1]  a/crps: 0.3  a/crps_low: 0.2  a/crps_high: 0.4  time: 1',
+            'Iter(val) [1/1]  a/crps: 0.3  time: 1',
+        ),
+        ('Iter(train) [1/1]  loss_low: 0.3', 'Iter(train) [1/1]  loss_low: 0.3'),
+    ],
+)
+def test_a_line_of_results_has_no_bounds(message, shown):
+    record = logging.LogRecord('', logging.INFO, '', 0, message, (), None)
+    assert console.ShortResults(logging.Formatter()).format(record) == shown
