@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: setup demo demo-sr demo-inpaint demo-short test doctest lint attacks check-install check-mim clean
+.PHONY: setup demo demo-sr demo-inpaint demo-short test doctest lint attacks check-install check-mim release clean
 
 setup: $(STAMP)
 
@@ -50,6 +50,10 @@ check-install:
 
 check-mim:
 	bash tools/check_mim.sh $(PYTHON)
+
+# Archive, wheel and the list of what the tested set consists of, in dist/
+release:
+	bash tools/build_release.sh $(PYTHON)
 
 clean:
 	rm -rf build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .coverage

@@ -4,7 +4,7 @@ import re
 import shutil
 from pathlib import Path
 
-from setuptools import find_packages, setup
+from setuptools import find_namespace_packages, setup
 from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).parent
@@ -120,7 +120,7 @@ setup(
         'Topic :: Scientific/Engineering :: Artificial Intelligence',
         'Typing :: Typed',
     ],
-    packages=find_packages(include=['mmagic_mr', 'mmagic_mr.*']),
+    packages=find_namespace_packages(include=['mmagic_mr', 'mmagic_mr.*']),
     include_package_data=True,
     python_requires='>=3.10',
     install_requires=REQUIREMENTS,
