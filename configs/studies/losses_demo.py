@@ -52,7 +52,12 @@ TASKS = dict(
         'glcic',
         ('generator', 'disc'),
         'GAN + L2',
-        dict(loss_l1_hole=None, loss_l1_valid=None),
+        # And no iterations before the discriminator's: there would be no loss
+        dict(
+            loss_l1_hole=None,
+            loss_l1_valid=None,
+            train_cfg=dict(iter_tc=-1, iter_td=-1),
+        ),
         dict(type='MSELoss', loss_weight=100.0),
         1500,
     ),
