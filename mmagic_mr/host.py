@@ -17,7 +17,7 @@ compat.mend()  # MMagic's models do not import without it
 
 # ruff: noqa: E402
 from mmagic.datasets import BasicImageDataset, PairedImageDataset
-from mmagic.datasets.transforms import FixedCrop
+from mmagic.datasets.transforms import FixedCrop, LoadMask
 from mmagic.evaluation.metrics.base_sample_wise_metric import BaseSampleWiseMetric
 from mmagic.evaluation.metrics.ssim import ssim
 from mmagic.models.base_models import BaseEditModel
@@ -42,6 +42,7 @@ __all__ = [
     'DataSample',
     'FixedCrop',
     'GLInpaintor',
+    'LoadMask',
     'PairedImageDataset',
     'Pix2Pix',
     'accumulation',
