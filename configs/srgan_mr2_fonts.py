@@ -1,0 +1,6 @@
+# MR2, fair at K = 8, its weight set by itself.
+_base_ = './_base_/srgan_fonts.py'
+
+model = dict(
+    mr_loss=dict(type='MRLoss', order=2, loss_weight='auto', estimator='unbiased')
+)
