@@ -3,7 +3,7 @@
 A pair of characters in a typeface is two cells side by side. With 62 characters and
 100 typefaces there are 384,400 such pictures, and 6,200 cells are all that is in them:
 so the folder has a strip of cells for each typeface, and pictures are put together when
-they are asked for. That is 2 MB and 100 files, in place of 400 MB and 380,000.
+they are asked for: 100 files of 1.4 MB in all, not 384,400 of 215 MB.
 """
 
 from dataclasses import dataclass
