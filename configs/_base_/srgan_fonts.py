@@ -77,6 +77,11 @@ custom_hooks = [
     dict(type='CollageHook', interval=1000),
     dict(type='SampleCollapseHook', window=250),
 ]
+# Paper that is white in all answers has no variance, and its likelihood no bound
 predictor_hook = dict(
-    max_iters=2000, val_interval=200, patience=5, nll=dict(min_noise=1e-4)
+    max_iters=2000,
+    val_interval=200,
+    patience=5,
+    nll=dict(min_noise=1e-4),
+    optim_wrapper=dict(optimizer=dict(lr=1e-3)),
 )

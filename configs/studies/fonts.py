@@ -93,7 +93,10 @@ LOSSES = {
         sampled(dict(energy=auto('EnergyScoreLoss', views=VIEWS))),
         0.5,
     ),
-    'MR2, unbiased': (sampled(dict(mr=auto('MRLoss', estimator='unbiased'))), 0.5),
+    'MR2, unbiased': (
+        sampled(dict(mr=auto('MRLoss', estimator='unbiased', min_noise=1e-3))),
+        0.5,
+    ),
     'rcGAN': (sampled(dict(rc=auto('RCGANLoss'))), 0.5),
     # Terms without an optimum, at their authors' weights, beside the baseline's
     'GAN + L1 + mode seeking': (

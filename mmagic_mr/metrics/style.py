@@ -16,7 +16,12 @@ from mmagic_mr.metrics.functional.style import (
     nearest_style,
 )
 from mmagic_mr.metrics.networks.perceptual import build_distance
-from mmagic_mr.metrics.truth import find_truth, real_answers, reference_samplers
+from mmagic_mr.metrics.truth import (
+    find_truth,
+    is_complete,
+    real_answers,
+    reference_samplers,
+)
 
 PERFECT = 'perfect sampler'
 
@@ -96,7 +101,7 @@ class StyleConsistency(SampleMetric):
     def measure(self, index, samples, target, mask, data, data_batch):
         wanted = self.truth and index in self.chosen | self.drawn_for
         truth = self.truth(field(data, self.truth_path_key)) if wanted else None
-        if not getattr(truth, 'parts', None):
+        if not getattr(truth, 'parts', None) or not is_complete(truth):
             return {}
         rng = np.random.default_rng([self.seed, index, len('styles')])
         answers = real_answers(truth, 0, rng)  # all of them, since they are complete

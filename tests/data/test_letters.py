@@ -105,6 +105,20 @@ def test_small_pictures_and_holes_through_mmagics_data_set(root):
         hole.transform(dict(gt=small.movedim(0, -1).numpy()))
 
 
+def test_a_users_mask_takes_the_place_of_the_fixed_one(tmp_path):
+    from PIL import Image
+
+    from mmagic_mr.data.image_inputs import HoleInput
+
+    mask = np.zeros((64, 64), np.uint8)
+    mask[3:5, 7:9] = 255
+    path = tmp_path / 'mask.png'
+    Image.fromarray(mask).save(path)
+    steps = [FixedHole(box=(0, 32, 64, 32))]
+    fields, (step,) = HoleInput().fields(None, steps, path, mask=path)
+    assert (step.transform(fields)['mask'][..., 0] * 255 == mask).all()
+
+
 def test_moments_equal_brute_force(root):
     atlas = read_atlas(root)
     path = f'letters://{root}/pairs/val/gQ.cmr10.bmp'
