@@ -81,7 +81,7 @@ optim_wrapper = dict(
     generator=dict(optimizer=dict(lr=5e-4, betas=(0.5, 0.9), amsgrad=False)),
     disc=dict(optimizer=dict(lr=1e-4)),
 )
-max_iters = 6000
+max_iters = 5000
 train_cfg = dict(max_iters=max_iters, val_interval=1000)
 decay = [
     dict(
