@@ -19,7 +19,7 @@ with explained('MMagic'):
     compat.mend()  # MMagic's models do not import without it
 
     from mmagic.datasets import BasicImageDataset, PairedImageDataset
-    from mmagic.datasets.transforms import FixedCrop
+    from mmagic.datasets.transforms import FixedCrop, LoadMask
     from mmagic.evaluation.metrics.base_sample_wise_metric import BaseSampleWiseMetric
     from mmagic.evaluation.metrics.ssim import ssim
     from mmagic.models.base_models import BaseEditModel
@@ -44,6 +44,7 @@ __all__ = [
     'DataSample',
     'FixedCrop',
     'GLInpaintor',
+    'LoadMask',
     'PairedImageDataset',
     'Pix2Pix',
     'accumulation',

@@ -4,9 +4,9 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 
 from mmagic_mr.checks import Count, Level, Natural, checked
-from mmagic_mr.data.holes import draw_hole, hole_mask
+from mmagic_mr.data.holes import Rect, draw_hole, hole_mask
 from mmagic_mr.errors import UserError
-from mmagic_mr.host import TRANSFORMS, FixedCrop
+from mmagic_mr.host import TRANSFORMS, FixedCrop, LoadMask
 
 
 @TRANSFORMS.register_module()
@@ -84,6 +84,44 @@ class RandomHole(BaseTransform):
         )
         results['mask'] = hole_mask(hole, height, width)[..., None]
         results['mask_bbox'] = tuple(box)
+        return results
+
+
+@TRANSFORMS.register_module()
+class FixedHole(LoadMask):
+    """MMagic's ``LoadMask`` with a mode of its own: one hole for all images.
+
+    Args:
+        box: top, left, height, width of the hole, in pixels; it is ``mask_bbox`` too.
+        mask_mode: ``'fixed'``; a user's mask, as for ``LoadMask``: ``'file'``.
+        img_key: image whose size counts.
+
+    Raises:
+        UserError: the hole does not fit into the image.
+    """
+
+    @checked
+    def __init__(
+        self,
+        box: tuple[Natural, Natural, Count, Count] = (0, 0, 1, 1),
+        mask_mode: str = 'fixed',
+        img_key: str = 'gt',
+    ):
+        super().__init__(mask_mode)
+        self.box, self.img_key = Rect(*box), img_key
+
+    def transform(self, results):
+        if self.mask_mode != 'fixed':
+            return super().transform(results)
+        height, width = results[self.img_key].shape[:2]
+        top, left, box_height, box_width = self.box
+        if top + box_height > height or left + box_width > width:
+            raise UserError(
+                f'the hole of {box_width}x{box_height} at x={left}, y={top} does not '
+                f'fit into the image of {width}x{height}'
+            )
+        results['mask'] = hole_mask(self.box, height, width)[..., None]
+        results['mask_bbox'] = tuple(self.box)
         return results
 
 

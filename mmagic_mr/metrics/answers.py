@@ -9,11 +9,17 @@ from mmagic_mr.checks import Count, checked
 from mmagic_mr.host import METRICS
 from mmagic_mr.metrics.base import SampleMetric, field
 from mmagic_mr.metrics.functional.answers import (
-    energy_distance,
-    maximum_mean_discrepancy,
+    energy_of,
+    mmd_of,
+    set_distances,
 )
 from mmagic_mr.metrics.functional.bootstrap import bootstrap_interval
-from mmagic_mr.metrics.truth import find_truth, real_answers
+from mmagic_mr.metrics.truth import (
+    find_truth,
+    is_complete,
+    real_answers,
+    reference_samplers,
+)
 
 # Key of the row, what is printed, of what.
 NUMBERS = (
@@ -28,13 +34,15 @@ class AnswerDistance(SampleMetric):
 
     The strictest of all: where several real answers of one input are known, or can be
     drawn, the two sets are compared as they are, without any fit. Unbiased, so that an
-    exact sampler scores 0 within the interval. Without a truth, no numbers.
+    exact sampler scores 0 within the interval. Without a truth, no numbers. Beside
+    each number stand those of `reference_samplers`, on the same inputs.
 
     Args:
         truth: 'package.module:function' that knows answers of an input, see
             :mod:`mmagic_mr.metrics.truth`.
         truth_path_key: field of the path that it takes.
-        answers: real pictures of each input, drawn, or of those that there are.
+        answers: real pictures of each input, drawn, or of those that there are; of
+            complete ones all are taken.
         kwargs: those of :class:`SampleMetric`. With ``mask_key`` the hole alone
             counts.
     """
@@ -66,17 +74,22 @@ class AnswerDistance(SampleMetric):
         answers = real_answers(truth, self.answers, rng)
         if answers is None:
             return {}
-        sets = samples, answers.to(samples.device)
-        if mask is not None:
-            sets = [images[..., mask[0] == 1] for images in sets]
-        # So that the norm is a root mean square, in the range of the values
-        size = sets[0][0].numel() ** 0.5
-        points = [images.double().flatten(1) / size for images in sets]
+        complete, goal = is_complete(truth), _points(answers, mask)
+        between = set_distances(goal, goal).between
+
+        def distances(images):
+            found = set_distances(_points(images, mask), goal, between)
+            return dict(
+                energy=energy_of(found, complete), mmd=mmd_of(found, complete=complete)
+            )
+
+        references = reference_samplers(truth, len(samples), rng)
         return dict(
             samples=len(samples),
             answers=len(answers),
-            energy=energy_distance(*points),
-            mmd=maximum_mean_discrepancy(*points),
+            complete=complete,
+            references={name: distances(some) for name, some in references.items()},
+            **distances(samples),
         )
 
     def summarize(self, results):
@@ -92,7 +105,9 @@ class AnswerDistance(SampleMetric):
             return []
         region = '' if self.region == 'image' else f', {self.region}'
         counts = sorted({row['answers'] for row in rows})
-        many = '-'.join(map(str, {counts[0], counts[-1]}))
+        many = '-'.join(map(str, sorted({counts[0], counts[-1]})))
+        if rows[0]['complete']:
+            many = f'all {many}'
         return [
             self._record(rows, key, name, f'{many} real answers of each, {how}{region}')
             for key, name, how in NUMBERS
@@ -113,4 +128,26 @@ class AnswerDistance(SampleMetric):
             range='[0, 1]',
             inputs=len(rows),
             samples=rows[0]['samples'],
+            extra=mean_references(
+                [
+                    {name: found[key] for name, found in row['references'].items()}
+                    for row in rows
+                ]
+            ),
         )
+
+
+def mean_references(rows: list[dict[str, float]]) -> dict:
+    """``extra`` of a record: the mean over inputs of what each reference has."""
+    if not rows[0]:
+        return {}
+    means = {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
+    return dict(references=means)
+
+
+def _points(images, mask):
+    images = images.cpu()
+    if mask is not None:
+        images = images[..., mask[0].cpu() == 1]
+    # So that the norm is a root mean square, in the range of the values
+    return images.double().flatten(1) / images[0].numel() ** 0.5

@@ -24,7 +24,8 @@ class Record:
         headline: head of its column in the table that compares runs, where
             ``{network}`` stands for the networks of all runs; empty: the number is
             in the list of all numbers only.
-        extra: whatever else belongs to it: ceiling, floor, verdict, histogram.
+        extra: whatever else belongs to it: ceiling, floor, verdict, histogram;
+            ``references``: what samplers of known quality have.
     """
 
     group: str
@@ -93,6 +94,8 @@ def notes(record: dict) -> str:
     Example:
         >>> notes(dict(extra=dict(verdict='ok', floor=0.0)))
         'ok; floor 0.0000'
+        >>> notes(dict(extra=dict(references={'perfect sampler': 0.5})))
+        'perfect sampler 0.5000'
     """
     extra = record['extra']
     found = [
@@ -100,6 +103,8 @@ def notes(record: dict) -> str:
         for key in ('ceiling', 'floor')
         if extra.get(key) is not None
     ]
+    known = extra.get('references') or {}
+    found += [f'{name} {number(value)}' for name, value in known.items()]
     return '; '.join([extra['verdict'], *found] if 'verdict' in extra else found)
 
 

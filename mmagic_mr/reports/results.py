@@ -40,6 +40,7 @@ EXTRA = dict(
     ranks=list[float] | None,
     pit=list[float],
     curve=dict,
+    references=dict[str, float | None],
 )
 CURVE = dict(title=str, x=list[float], y=list[float], due=list[float], doubling=bool)
 PACKAGES = (

@@ -66,7 +66,7 @@ def test_extractor_hole_and_truth_reach_the_metrics():
     assert added['SampleDiversity'].mask_key == 'mask'
     assert added['MomentCalibration'].mask_key == 'mask'
     assert 'mask_key' not in added['SampleReconstruction']
-    for name in 'MomentCalibration', 'AnswerDistance':
+    for name in 'MomentCalibration', 'AnswerDistance', 'StyleConsistency':
         assert added[name].truth == 'a:b'
         assert added[name].truth_path_key == 'gt_path'
     for name in 'ConditionalFidelity', 'SampleEnergyScore':

@@ -17,7 +17,7 @@ def find_commands() -> dict[str, Command]:
 
     Example:
         >>> list(find_commands())
-        ['celeba-sr', 'celeba-inpaint', 'cityscapes', 'maps', 'stats']
+        ['celeba-sr', 'celeba-inpaint', 'cityscapes', 'fonts', 'maps', 'stats']
     """
     found = {}
     for info in pkgutil.iter_modules(__path__):

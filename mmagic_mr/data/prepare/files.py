@@ -34,13 +34,47 @@ def list_images(folder: Path, pattern: str = '*', end: str = '') -> dict[str, Pa
         UserError: the folder is missing or holds no such image, or two of them have one
             name.
     """
+    paths = (path for path in _visible(folder, pattern) if is_image(path))
+    found = _by_name((path for path in paths if path.stem.endswith(end)), end)
+    if not found:
+        raise MissingFileError(
+            f'folder {folder} holds no image named {pattern}{end}.png, .jpg or the like'
+        )
+    return found
+
+
+def list_files(folder: Path, suffixes: Collection[str]) -> dict[str, Path]:
+    """Files of a folder, and of those below it, by name, in order of place.
+
+    Args:
+        folder: where to look.
+        suffixes: what counts, in small letters.
+
+    Returns:
+        ``{name without suffix: path}``.
+
+    Raises:
+        UserError: the folder is missing or holds no such file, or two of them have one
+            name.
+    """
+    paths = _visible(folder, '**/*')
+    found = _by_name(path for path in paths if path.suffix.lower() in suffixes)
+    if not found:
+        raise MissingFileError(f'folder {folder} holds no file {" or ".join(suffixes)}')
+    return found
+
+
+def _visible(folder, pattern):
     if not folder.is_dir():
         raise MissingFileError(f'folder {folder} is missing')
+    return [
+        path for path in sorted(folder.glob(pattern)) if not path.name.startswith('.')
+    ]
+
+
+def _by_name(paths, end=''):
     found: dict[str, Path] = {}
-    for path in sorted(folder.glob(pattern)):
-        hidden = path.name.startswith('.')
-        if hidden or not is_image(path) or not path.stem.endswith(end):
-            continue
+    for path in paths:
         name = path.stem.removesuffix(end)
         if name in found:
             raise UserError(
@@ -48,10 +82,6 @@ def list_images(folder: Path, pattern: str = '*', end: str = '') -> dict[str, Pa
                 'file: keep one of them'
             )
         found[name] = path
-    if not found:
-        raise MissingFileError(
-            f'folder {folder} holds no image named {pattern}{end}.png, .jpg or the like'
-        )
     return found
 
 

@@ -138,6 +138,20 @@ class PerceptualDistance(nn.Module):
             layers.append([normalize_tensor(f) for f in self.model.net(x)])
         return [torch.cat(layer) for layer in zip(*layers, strict=True)]
 
+    def points(self, images: Tensor) -> Tensor:
+        """Points whose squared Euclidean distances are those of the images.
+
+        Shape:
+            images (N,3,H,W) in [0, 1], all of one size, to (N,D).
+        """
+        layers = zip(self.features(images), self.model.lins, strict=True)
+        found = [
+            feature
+            * (head.model[-1].weight / feature[0, 0].numel()).clamp(min=0).sqrt()
+            for feature, head in layers
+        ]
+        return torch.cat([points.flatten(1) for points in found], 1)
+
     @torch.no_grad()
     def pairs(
         self, images: Tensor, pairs: Tensor, mask: Tensor | None = None

@@ -91,3 +91,25 @@ def test_sets_that_are_none_are_refused():
             distance(noise(1, 3), noise(4, 3))
     with pytest.raises(UserError, match='bandwidth 0'):
         maximum_mean_discrepancy(noise(4, 3), torch.ones(4, 3))
+
+
+@pytest.mark.parametrize('distance', [energy_distance, maximum_mean_discrepancy])
+def test_draws_of_complete_answers_score_exactly_0_on_average(distance):
+    """Over all draws of two or three; not if the answers were draws themselves."""
+    law = noise(5, 3)
+    for count in 2, 3:
+        draws = torch.cartesian_prod(*[torch.arange(5)] * count)
+        scores = [distance(law[draw], law, complete=True) for draw in draws]
+        assert sum(scores) / len(scores) == pytest.approx(0, abs=1e-8)
+        wrong = [distance(law[draw], law) for draw in draws]
+        assert abs(sum(wrong) / len(wrong)) > 0.05
+
+
+def test_complete_answers_by_hand():
+    """The mean of 0 and 2, twice: 2 x 1 - 0 - (0 + 2 + 2 + 0) / 4."""
+    law, mean = torch.tensor([[0.0], [2.0]]), torch.tensor([[1.0], [1.0]])
+    assert energy_distance(mean, law, complete=True) == pytest.approx(1)
+    assert energy_distance(mean, law) == pytest.approx(0)
+    kernel = math.exp(-1 / 8), math.exp(-1 / 2)  # distance 1 and 2, bandwidth 2
+    found = maximum_mean_discrepancy(mean, law, complete=True)
+    assert found == pytest.approx(1 + (1 + kernel[1]) / 2 - 2 * kernel[0])

@@ -1,0 +1,9 @@
+# Baseline: GAN + 100 L2 with the same noise, one sample per input.
+_base_ = './_base_/glcic_fonts.py'
+
+model = dict(
+    mr_loss=None,
+    num_samples=1,
+    gen_batch_size=None,
+    loss_l1_hole=dict(type='MSELoss', loss_weight=100.0),
+)
