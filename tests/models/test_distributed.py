@@ -80,7 +80,7 @@ def updates(scope: Scope, host: str, distribute: str, n: int, losses: dict) -> d
 
 
 # The noise is in float32, and so are means of it, and the spread in the log
-TOLERANCE = dict(tolerance=1e-10, relative=1e-6)
+TOLERANCE = dict(tolerance=1e-9, relative=1e-6)
 # In the log, and the same in all processes
 COMMON = ('sample_std', 'pred_std', 'grad_gan', 'grad_mr', 'balance_mr')
 MR = dict(mr=dict(type='MRLoss', loss_weight=10.0))
