@@ -77,6 +77,43 @@ def enable_fast(cfg) -> None:
         wrapper.update(FAST)
 
 
+def share_out_samples(cfg) -> None:
+    """Let each process of a distributed run draw some of the K samples.
+
+    For that all of them get the same inputs: the sampler, the seeds of the processes
+    and of their loaders' workers are set. The batch size stays, and is that of the run.
+
+    Args:
+        cfg: mmengine's Config of the run.
+
+    Raises:
+        UserError: The config's loader of training data has a ``batch_sampler``.
+
+    Example:
+        >>> from mmengine.config import Config
+        >>> cfg = Config(dict(model={}, train_dataloader=dict(sampler={})))
+        >>> share_out_samples(cfg)
+        >>> cfg.model.distribute, cfg.train_dataloader.sampler.type
+        ('samples', 'SameInputsSampler')
+    """
+    loader = cfg.train_dataloader
+    if loader.get('batch_sampler') is not None:
+        raise UserError(
+            '--distribute samples: train_dataloader has a batch_sampler, and all '
+            'processes need the same inputs: take it out, and set batch_size'
+        )
+    cfg.model.distribute = 'samples'
+    randomness = cfg.setdefault('randomness', {})
+    randomness.diff_rank_seed = False
+    shuffle = (loader.get('sampler') or {}).get('shuffle', True)
+    loader.sampler = dict(type='SameInputsSampler', shuffle=shuffle)
+    loader.worker_init_fn = dict(
+        type='same_worker_seeds',
+        seed=randomness.get('seed') or 0,
+        num_workers=loader.get('num_workers') or 1,
+    )
+
+
 def _wrappers(cfg) -> list[dict]:
     wrappers = [cfg.optim_wrapper, *cfg.optim_wrapper.values()]
     wrappers += [hook.get('optim_wrapper') for hook in cfg.get('custom_hooks', [])]

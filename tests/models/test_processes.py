@@ -6,7 +6,7 @@ import re
 import mmengine.dist as dist
 import pytest
 import torch
-from helpers import hosts, pix2pix
+from helpers import hosts, pix2pix, tiny
 from helpers.processes import Scope, compare, run
 from mmengine.model import MMSeparateDistributedDataParallel
 
@@ -159,3 +159,40 @@ def test_one_process_has_all_samples():
         each.train_step(copy.deepcopy(hosts.sr_data()), hosts.optim_wrapper(each))
     for a, b in zip(model.parameters(), plain.parameters(), strict=True):
         assert torch.equal(a, b)
+
+
+def trained(scope: Scope, data_root, work_dir, change: str) -> str:
+    """What a run of two iterations says, with random flips."""
+    from mmengine.runner import Runner
+
+    from mmagic_mr.training import share_out_samples
+
+    loader = 'train_dataloader'
+    cfg = tiny.load('pix2pix_mr2_cityscapes', data_root, work_dir)
+    cfg.merge_from_dict({f'{loader}.num_workers': 1, f'{loader}.batch_size': 2})
+    share_out_samples(cfg)
+    if change == 'seeds':
+        cfg.train_dataloader.pop('worker_init_fn')
+    flip = dict(type='Flip', keys=pix2pix.KEYS, flip_ratio=0.5, direction='vertical')
+    cfg.train_dataloader.dataset.pipeline.insert(1, flip)
+    cfg.launcher, cfg.env_cfg.dist_cfg.backend = 'pytorch', 'gloo'
+    cfg.model_wrapper_cfg.device_ids = None
+    runner = Runner.from_cfg(cfg)
+    try:
+        runner.train()
+    except UserError as error:
+        return str(error)
+    return f'{runner.iter} iterations of {len(runner.train_dataloader)}'
+
+
+@pytest.mark.parametrize(
+    ('change', 'words'),
+    [
+        ('nothing', '2 iterations of 2'),
+        ('seeds', 'must have the same inputs'),
+    ],
+)
+def test_a_run_with_random_flips(tmp_path, change, words):
+    data_root = tiny.write_pairs(tmp_path / 'data', train=4)
+    for said in run(2, tmp_path, trained, data_root, tmp_path / 'work', change):
+        assert words in said
