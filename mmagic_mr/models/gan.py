@@ -164,6 +164,18 @@ class MomentGAN(MomentReconstruction):
         others = super().generator_losses(batch, samples, moments, noise, update)
         return losses | others
 
+    def forward(self, *args, **kwargs):
+        """MMagic's; in training, `train_step` is what is called."""
+        if kwargs.get('mode') == 'loss':
+            raise UserError(
+                f'{type(self).__name__} updates two networks in turn, and what it is '
+                "wrapped in asks for one loss (forward(mode='loss')), as mmengine's "
+                'wrappers of a whole model do: DDP, FSDP, DeepSpeed. Set '
+                "model_wrapper_cfg=dict(type='MMSeparateDistributedDataParallel'), "
+                'and no strategy'
+            )
+        return super().forward(*args, **kwargs)
+
     @final
     def train_step(self, data: dict, optim_wrapper) -> dict:
         """One iteration: see the class. Returns the values to log."""
