@@ -77,6 +77,42 @@ def enable_fast(cfg) -> None:
         wrapper.update(FAST)
 
 
+def check_engine(cfg) -> None:
+    """Refuse an engine of mmengine that would not train the model, before it starts.
+
+    Args:
+        cfg: mmengine's Config of the run.
+
+    Raises:
+        UserError: A ``strategy``, which the tools' Runner would pass over; a distributed
+            run of two networks in a wrapper that asks for one loss.
+
+    Example:
+        >>> from mmengine.config import Config
+        >>> cfg = dict(launcher='pytorch', optim_wrapper=dict(generator={}))
+        >>> check_engine(Config(cfg))
+        Traceback (most recent call last):
+        mmagic_mr.errors.UserError: model_wrapper_cfg: MMDistributedDataParallel asks ...
+    """
+    if cfg.get('strategy') is not None:
+        raise UserError(
+            f"strategy={cfg.strategy.get('type')!r} is of mmengine's FlexibleRunner, "
+            'and the tools start its Runner, which would pass it over: take it out '
+            '(docs/scale.md says what was tried, and shares work out in other ways)'
+        )
+    alone = 'MMDistributedDataParallel'  # mmengine's default
+    wrapper = (cfg.get('model_wrapper_cfg') or {}).get('type', alone)
+    several = 'optimizer' not in cfg.optim_wrapper
+    if cfg.get('launcher', 'none') == 'none' or not several:
+        return
+    if wrapper != 'MMSeparateDistributedDataParallel':
+        raise UserError(
+            f'model_wrapper_cfg: {wrapper} asks the model for one loss, and this one '
+            'updates two networks in turn, with an optimizer for each: take '
+            "dict(type='MMSeparateDistributedDataParallel')"
+        )
+
+
 def share_out_samples(cfg) -> None:
     """Let each process of a distributed run draw some of the K samples.
 

@@ -75,6 +75,7 @@ def main():
         training.share_out_samples(cfg)
     if args.predictor_only:
         training.stop_after_predictor(cfg)
+    training.check_engine(cfg)
     runner = cli.prepare_run(cfg).from_cfg(cfg)
     runner.train()
     runner.logger.info(f'Checkpoints and logs: {runner.work_dir}')
