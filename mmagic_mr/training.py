@@ -84,15 +84,15 @@ def check_engine(cfg) -> None:
         cfg: mmengine's Config of the run.
 
     Raises:
-        UserError: A ``strategy``, which the tools' Runner would pass over; a distributed
-            run of two networks in a wrapper that asks for one loss.
+        UserError: A ``strategy``, which the tools' Runner would pass over; a run of
+            two networks in a wrapper that asks for one loss.
 
     Example:
         >>> from mmengine.config import Config
         >>> cfg = dict(launcher='pytorch', optim_wrapper=dict(generator={}))
         >>> check_engine(Config(cfg))
         Traceback (most recent call last):
-        mmagic_mr.errors.UserError: model_wrapper_cfg: MMDistributedDataParallel asks ...
+        mmagic_mr.errors.UserError: model_wrapper_cfg: MMDistributedDataParallel ...
     """
     if cfg.get('strategy') is not None:
         raise UserError(
@@ -139,13 +139,12 @@ def share_out_samples(cfg) -> None:
             'processes need the same inputs: take it out, and set batch_size'
         )
     cfg.model.distribute = 'samples'
-    randomness = cfg.setdefault('randomness', {})
-    randomness.diff_rank_seed = False
+    cfg.randomness = {**cfg.get('randomness', {}), 'diff_rank_seed': False}
     shuffle = (loader.get('sampler') or {}).get('shuffle', True)
     loader.sampler = dict(type='SameInputsSampler', shuffle=shuffle)
     loader.worker_init_fn = dict(
         type='same_worker_seeds',
-        seed=randomness.get('seed') or 0,
+        seed=cfg.randomness.get('seed') or 0,
         num_workers=loader.get('num_workers') or 1,
     )
 
