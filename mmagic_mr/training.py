@@ -77,6 +77,78 @@ def enable_fast(cfg) -> None:
         wrapper.update(FAST)
 
 
+def check_engine(cfg) -> None:
+    """Refuse an engine of mmengine that would not train the model, before it starts.
+
+    Args:
+        cfg: mmengine's Config of the run.
+
+    Raises:
+        UserError: A ``strategy``, which the tools' Runner would pass over; a run of
+            two networks in a wrapper that asks for one loss.
+
+    Example:
+        >>> from mmengine.config import Config
+        >>> cfg = dict(launcher='pytorch', optim_wrapper=dict(generator={}))
+        >>> check_engine(Config(cfg))
+        Traceback (most recent call last):
+        mmagic_mr.errors.UserError: model_wrapper_cfg: MMDistributedDataParallel ...
+    """
+    if cfg.get('strategy') is not None:
+        raise UserError(
+            f"strategy={cfg.strategy.get('type')!r} is of mmengine's FlexibleRunner, "
+            'and the tools start its Runner, which would pass it over: take it out '
+            '(docs/scale.md says what was tried, and shares work out in other ways)'
+        )
+    alone = 'MMDistributedDataParallel'  # mmengine's default
+    wrapper = (cfg.get('model_wrapper_cfg') or {}).get('type', alone)
+    several = 'optimizer' not in cfg.optim_wrapper
+    if cfg.get('launcher', 'none') == 'none' or not several:
+        return
+    if wrapper != 'MMSeparateDistributedDataParallel':
+        raise UserError(
+            f'model_wrapper_cfg: {wrapper} asks the model for one loss, and this one '
+            'updates two networks in turn, with an optimizer for each: take '
+            "dict(type='MMSeparateDistributedDataParallel')"
+        )
+
+
+def share_out_samples(cfg) -> None:
+    """Let each process of a distributed run draw some of the K samples.
+
+    For that all of them get the same inputs: the sampler, the seeds of the processes
+    and of their loaders' workers are set. The batch size stays, and is that of the run.
+
+    Args:
+        cfg: mmengine's Config of the run.
+
+    Raises:
+        UserError: The config's loader of training data has a ``batch_sampler``.
+
+    Example:
+        >>> from mmengine.config import Config
+        >>> cfg = Config(dict(model={}, train_dataloader=dict(sampler={})))
+        >>> share_out_samples(cfg)
+        >>> cfg.model.distribute, cfg.train_dataloader.sampler.type
+        ('samples', 'SameInputsSampler')
+    """
+    loader = cfg.train_dataloader
+    if loader.get('batch_sampler') is not None:
+        raise UserError(
+            '--distribute samples: train_dataloader has a batch_sampler, and all '
+            'processes need the same inputs: take it out, and set batch_size'
+        )
+    cfg.model.distribute = 'samples'
+    cfg.randomness = {**cfg.get('randomness', {}), 'diff_rank_seed': False}
+    shuffle = (loader.get('sampler') or {}).get('shuffle', True)
+    loader.sampler = dict(type='SameInputsSampler', shuffle=shuffle)
+    loader.worker_init_fn = dict(
+        type='same_worker_seeds',
+        seed=cfg.randomness.get('seed') or 0,
+        num_workers=loader.get('num_workers') or 1,
+    )
+
+
 def _wrappers(cfg) -> list[dict]:
     wrappers = [cfg.optim_wrapper, *cfg.optim_wrapper.values()]
     wrappers += [hook.get('optim_wrapper') for hook in cfg.get('custom_hooks', [])]

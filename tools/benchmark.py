@@ -10,6 +10,11 @@ recommended ones. All run in turn, so that whatever else the machine does hits a
 python tools/benchmark.py configs/pix2pix_mr2_cityscapes.py --guard --sizes 64
 
 Whole training iterations with and without the DivergenceHook, in turn.
+
+python tools/benchmark.py configs/pix2pix_mr2_cityscapes.py --processes 2
+
+One process against two that share the inputs, or the samples, of the same update: all
+of it on this machine, with the same threads in all, and in turn.
 """
 
 import json
@@ -55,6 +60,12 @@ def parse_args():
     parser.add_argument(
         '--guard', action='store_true', help='what the DivergenceHook costs, instead'
     )
+    parser.add_argument(
+        '--processes',
+        type=int,
+        metavar='R',
+        help='one process against R, of the same update, instead',
+    )
     parser.add_argument('--device', help='cpu, cuda (default: a GPU if any)')
     return parser.parse_args()
 
@@ -77,6 +88,7 @@ def main():
     import torch
 
     from mmagic_mr.benchmark.measure import markdown
+    from mmagic_mr.benchmark.processes import measure_processes, processes_markdown
     from mmagic_mr.benchmark.run import guard_cost, hardware, measure
     from mmagic_mr.benchmark.schemes import RECOMMENDED, Switches
 
@@ -97,12 +109,19 @@ def main():
         rows=[],
     )
     for size in sizes:
-        rows = measure(cfg, args.inputs, size, switches, args.repeats, device)
+        if args.processes:
+            rows = measure_processes(
+                cfg, args.inputs, size, args.processes, args.repeats, device.type
+            )
+            table = processes_markdown(rows)
+        else:
+            rows = measure(cfg, args.inputs, size, switches, args.repeats, device)
+            table = markdown(rows)
         found['rows'] += rows
         print(
             f'\n{args.inputs} inputs of {rows[0]["size"]}x{rows[0]["size"]} in an '
             f'update, K = {rows[0]["num_samples"]}; {found["hardware"]}, torch '
-            f'{torch.__version__}, {found["date"]}\n\n{markdown(rows)}'
+            f'{torch.__version__}, {found["date"]}\n\n{table}'
         )
     if args.json:
         write_text(args.json, json.dumps(found, indent=1))

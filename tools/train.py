@@ -44,6 +44,12 @@ def parse_args():
         help='torch.compile what holds no noise: the discriminator above all',
     )
     parser.add_argument(
+        '--distribute',
+        choices=['inputs', 'samples'],
+        help='what the processes of a distributed run share out: the inputs, each with '
+        'all its samples (default), or the K samples of the same inputs',
+    )
+    parser.add_argument(
         '--predictor-only',
         action='store_true',
         help='train the predictor of a proxy loss, and stop; the checkpoint serves '
@@ -65,8 +71,11 @@ def main():
         cfg.model.channels_last = True
     if args.compile:
         cfg.model.compile = True
+    if args.distribute == 'samples':
+        training.share_out_samples(cfg)
     if args.predictor_only:
         training.stop_after_predictor(cfg)
+    training.check_engine(cfg)
     runner = cli.prepare_run(cfg).from_cfg(cfg)
 
     from mmagic_mr import console

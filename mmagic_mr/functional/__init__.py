@@ -33,6 +33,7 @@ from mmagic_mr.functional.mr import SAMPLE_VARIANCE_FLOOR, mr_loss
 from mmagic_mr.functional.nll import PREDICTED_VARIANCE_FLOOR, nll
 from mmagic_mr.functional.pairs import mean_difference
 from mmagic_mr.functional.principal import PrincipalTerms, pcagan, principal_terms
+from mmagic_mr.functional.processes import over_all_processes, process_mean
 from mmagic_mr.functional.proxy import proxy_mr_loss
 from mmagic_mr.functional.reduction import masked_mean, patch_mask
 from mmagic_mr.functional.scores import crps, energy_score
@@ -68,9 +69,11 @@ __all__ = [
     'ndiv',
     'neighbors',
     'nll',
+    'over_all_processes',
     'patch_mask',
     'pcagan',
     'principal_terms',
+    'process_mean',
     'proxy_mr_loss',
     'rcgan',
     'sample_moments',

@@ -23,6 +23,7 @@ from mmagic_mr.functional.pairs import (
     mean_difference,
     pairs_of,
 )
+from mmagic_mr.functional.processes import process_mean
 from mmagic_mr.functional.reduction import masked_mean, patch_mask
 
 DSGAN_ESTIMATORS = ('paper', 'released')
@@ -69,10 +70,13 @@ def mode_seeking(
         2.0
     """
     samples = check_samples(samples, 2, 'Mode seeking')
-    apart = masked_mean(mean_difference(samples), mask)
+    apart = process_mean(masked_mean(mean_difference(samples), mask))
     values = [mean_difference(z).flatten() for z in _checked(noise, samples)]
-    inverse = 1 / (apart / torch.cat(values).mean() + EPSILON)
-    return inverse if mask is None else torch.where((mask > 0).any(), inverse, 0)
+    inverse = 1 / (apart / process_mean(torch.cat(values).mean()) + EPSILON)
+    if mask is None:
+        return inverse
+    inside = process_mean((mask > 0).any().to(inverse.dtype))
+    return torch.where(inside > 0, inverse, 0)
 
 
 def dsgan(

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from mmagic_mr.functional.checks import check_samples, check_shape, check_target
 from mmagic_mr.functional.pairs import SQUARED_DISTANCE_FLOOR
+from mmagic_mr.functional.processes import process_mean
 
 # Relative to the largest eigenvalue: where two are closer, the direction of neither is
 # defined, and the gradient is damped instead of dividing by their gap.
@@ -89,7 +90,8 @@ def pcagan(
     counted = explained.new_ones(len(explained))
     if mask is not None:
         counted = mask.flatten(1).amax(dim=1).gt(0).to(explained.dtype)
-    share = (explained * counted).sum() / counted.sum().clamp(min=1)
+    count = process_mean(counted.sum())
+    share = (explained * counted).sum() / torch.where(count > 0, count, 1)
     return variance_error(variance, residual).sum() - share
 
 
@@ -104,7 +106,8 @@ def variance_error(variance: Tensor, residual: Tensor) -> Tensor:
         >>> variance_error(torch.tensor([[1.0], [3.0]]), torch.tensor([[2.0], [0.0]]))
         tensor([0.2500])
     """
-    variance, residual = variance.sum(dim=-2), residual.sum(dim=-2)
+    variance = process_mean(variance.sum(dim=-2))
+    residual = process_mean(residual.sum(dim=-2))
     relative_to = torch.maximum(variance, residual / LARGEST_RATIO).detach()
     error = (variance - residual) / relative_to.clamp(min=SQUARED_DISTANCE_FLOOR)
     return error.square()

@@ -5,12 +5,15 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mmagic_mr.functional.checks import check_shape, full_precision
+from mmagic_mr.functional.processes import process_mean
 
 
 def masked_mean(values: Tensor, mask: Tensor | None = None) -> Tensor:
     """Mean over all elements, or over the masked ones with the channels counted.
 
-    An empty mask gives 0, with zero gradients: there is nothing to reconstruct.
+    An empty mask gives 0, with zero gradients: there is nothing to reconstruct. Inside
+    `over_all_processes` the elements are those of all processes: the mean of the
+    results over the processes is the masked mean of what they have together.
 
     Args:
         values: Loss per element.
@@ -38,7 +41,7 @@ def masked_mean(values: Tensor, mask: Tensor | None = None) -> Tensor:
         return values.mean()
     expected = (values.shape[0], 1, *values.shape[2:])
     mask = check_shape(mask, expected, 'mask').to(values.dtype)
-    count = mask.sum() * values.shape[1]
+    count = process_mean(mask.sum() * values.shape[1])
     return (values * mask).sum() / torch.where(count > 0, count, 1)
 
 

@@ -12,6 +12,7 @@ from mmagic_mr.functional import (
     Colors,
     View,
     masked_mean,
+    process_mean,
     scale_moments,
     view_moments,
 )
@@ -200,7 +201,7 @@ class SampleLoss(nn.Module):
                 )
             target = given['target'].to(samples.dtype).unsqueeze(1)
             samples = torch.where(mask.unsqueeze(1) > 0, samples, target)
-            share = mask.to(samples.dtype).mean()
+            share = process_mean(mask.to(samples.dtype).mean())
             share, mask = torch.where(share > 0, share, 1), None
         seen = [
             self._seen(view, *pair) for pair in zip(self.needs, needed, strict=True)

@@ -200,4 +200,5 @@ def _norms(terms: list[Tensor], samples: Tensor) -> Tensor:
         squares.append(found.float().square().sum(dtype=torch.float64))
     total = torch.stack(squares)
     dist.all_reduce(total)
-    return total.sqrt() / SCALE
+    # A mean over the inputs of R processes has 1/R of the gradient of each one's own
+    return total.sqrt() / (SCALE * dist.get_world_size())

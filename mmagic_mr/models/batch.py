@@ -30,8 +30,12 @@ class Batch:
 
     def first(self: AnyBatch, n: int | None) -> AnyBatch:
         """The first n rows; all of them for None."""
+        return self.rows(slice(n))
+
+    def rows(self: AnyBatch, part: slice) -> AnyBatch:
+        """Some of the rows."""
         rows = {
-            field.name: value[:n]
+            field.name: value[part]
             for field in fields(self)
             if (value := getattr(self, field.name)) is not None
         }

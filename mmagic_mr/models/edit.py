@@ -50,6 +50,7 @@ class MREditModel(Restoration, OptionalPixelLoss, BaseEditModel):
         self._check_predictor()
         iteration = self._next_iteration()
         batch = self.make_batch(dict(inputs=inputs, data_samples=data_samples))
+        self._check_inputs(batch, iteration)
         batch = batch.first(self.gen_batch_size)
         losses, spread = self._generator_step(
             self.generator, batch, iteration, update=iteration

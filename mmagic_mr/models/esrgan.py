@@ -2,6 +2,7 @@
 
 from torch import Tensor
 
+from mmagic_mr.functional import process_mean
 from mmagic_mr.host import ESRGAN, MODELS
 from mmagic_mr.models.batch import Batch
 from mmagic_mr.models.srgan import MRSRGAN
@@ -40,8 +41,9 @@ class MRESRGAN(MRSRGAN, ESRGAN):
         network = self.bare_discriminator
         real = self.logits(network, batch, batch.y.unsqueeze(1)).detach()
         fake = self.logits(network, batch, images)
-        loss_fake = self.gan_loss(fake - real.mean(), True, is_disc=False)
-        loss_real = self.gan_loss(real - fake.mean(), False, is_disc=False)
+        real_mean, fake_mean = process_mean(real.mean()), process_mean(fake.mean())
+        loss_fake = self.gan_loss(fake - real_mean, True, is_disc=False)
+        loss_real = self.gan_loss(real - fake_mean, False, is_disc=False)
         return (loss_fake + loss_real) / 2
 
     def discriminator_losses(
@@ -49,6 +51,9 @@ class MRESRGAN(MRSRGAN, ESRGAN):
     ) -> dict[str, Tensor]:
         fake = self.logits(self.discriminator, batch, fake)
         real = self.logits(self.discriminator, batch, real)
-        loss_real = self.gan_loss(real - fake.mean().detach(), True, is_disc=True)
-        loss_fake = self.gan_loss(fake - real.mean().detach(), False, is_disc=True)
+        real_mean, fake_mean = (
+            process_mean(logits.mean()).detach() for logits in (real, fake)
+        )
+        loss_real = self.gan_loss(real - fake_mean, True, is_disc=True)
+        loss_fake = self.gan_loss(fake - real_mean, False, is_disc=True)
         return dict(loss_d_real=loss_real / 2, loss_d_fake=loss_fake / 2)

@@ -12,7 +12,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from mmagic_mr.checks import Count, Positive, check_kind, checked
 from mmagic_mr.errors import UserError
-from mmagic_mr.functional import Moments
+from mmagic_mr.functional import Moments, over_all_processes
 from mmagic_mr.functional.checks import full_precision
 from mmagic_mr.host import accumulation, unwrap
 from mmagic_mr.models import arguments
@@ -164,6 +164,18 @@ class MomentGAN(MomentReconstruction):
         others = super().generator_losses(batch, samples, moments, noise, update)
         return losses | others
 
+    def forward(self, *args, **kwargs):
+        """MMagic's; in training, `train_step` is what is called."""
+        if kwargs.get('mode') == 'loss':
+            raise UserError(
+                f'{type(self).__name__} updates two networks in turn, and what it is '
+                "wrapped in asks for one loss (forward(mode='loss')), as mmengine's "
+                'wrappers of a whole model do: DDP, FSDP, DeepSpeed. Set '
+                "model_wrapper_cfg=dict(type='MMSeparateDistributedDataParallel'), "
+                'and no strategy'
+            )
+        return super().forward(*args, **kwargs)
+
     @final
     def train_step(self, data: dict, optim_wrapper) -> dict:
         """One iteration: see the class. Returns the values to log."""
@@ -172,6 +184,7 @@ class MomentGAN(MomentReconstruction):
         self._check_penalty()
         batch = self.make_batch(self.data_preprocessor(data, True))
         iteration = self._next_iteration()
+        self._check_inputs(batch, iteration)
         adversarial = self.adversarial and self.is_adversarial(iteration)
         logs = {}
         if adversarial:
@@ -214,9 +227,13 @@ class MomentGAN(MomentReconstruction):
 
     def _update_discriminator(self, batch: Batch, wrapper, iteration: int) -> dict:
         generator = unwrap(getattr(self, self.generator_name))
-        with wrapper.optim_context(getattr(self, self.discriminator_name)):
+        network, total = getattr(self, self.discriminator_name), len(batch.x)
+        share = self._share()
+        mine = slice(None) if share is None else share.rows(total)
+        batch = batch.rows(mine)
+        with wrapper.optim_context(network), over_all_processes():
             with torch.no_grad():
-                seeds = self._train_seeds(len(batch.x), iteration, purpose=0)
+                seeds = self._train_seeds(total, iteration, purpose=0)[mine]
                 fake = self.draw(
                     generator, batch, 1, seeds=seeds, seed_device=batch.x.device
                 )
@@ -224,12 +241,12 @@ class MomentGAN(MomentReconstruction):
             real = batch.y.unsqueeze(1)
             losses = self.discriminator_losses(batch, real, fake)
             if self.penalty_weight:
-                losses['loss_gp'] = self._penalty(batch, real, fake, iteration)
+                seeds = self._train_seeds(total, iteration, purpose=2)[mine]
+                losses['loss_gp'] = self._penalty(batch, real, fake, seeds)
         wrapper.update_params(self.discriminator_weight * sum(losses.values()))
         return {name: loss.detach() for name, loss in losses.items()}
 
-    def _penalty(self, batch: Batch, real, fake, iteration: int) -> Tensor:
-        seeds = self._train_seeds(len(real), iteration, purpose=2)
+    def _penalty(self, batch: Batch, real, fake, seeds: list[int]) -> Tensor:
         generators = (torch.Generator().manual_seed(seed) for seed in seeds)
         share = torch.stack([torch.rand((), generator=g) for g in generators])
         mask = None if batch.mask is None else batch.mask.unsqueeze(1)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from mmagic_mr.errors import UserError
+from mmagic_mr.functional import process_mean
 from mmagic_mr.host import MODELS, GLInpaintor
 from mmagic_mr.models.batch import Batch
 from mmagic_mr.models.gan import MomentGAN
@@ -106,7 +107,8 @@ class MRGLInpaintor(MomentGAN, Inpainting, GLInpaintor):
     ) -> dict[str, Tensor]:
         losses = super().discriminator_losses(batch, real, fake)
         if self.with_disc_shift_loss:  # of the losses, as MMagic has it
-            shifts = [self.loss_disc_shift(loss) for loss in losses.values()]
+            means = [process_mean(loss) for loss in losses.values()]
+            shifts = [self.loss_disc_shift(mean) for mean in means]
             losses['loss_disc_shift'] = sum(shifts) / 2
         return losses
 

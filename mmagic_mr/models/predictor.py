@@ -1,6 +1,7 @@
 """The predictor of the conditional moments, trained by maximum likelihood."""
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from copy import deepcopy
 
 import torch
@@ -9,7 +10,12 @@ from torch import Tensor, nn
 
 from mmagic_mr.checks import Positive, checked
 from mmagic_mr.errors import UserError
-from mmagic_mr.functional import Moments, ViewMoments, views_of
+from mmagic_mr.functional import (
+    Moments,
+    ViewMoments,
+    over_all_processes,
+    views_of,
+)
 from mmagic_mr.host import MODELS
 from mmagic_mr.models.arguments import build, check_moment_view
 
@@ -131,16 +137,19 @@ class MomentPredictor(BaseModule):
             mask: 1 where it counts.
         """
         center, log_dispersion, seen = prediction
-        return {
-            view.name: weight
-            * nll(
-                view(center),
-                seen.get(view.name, log_dispersion),
-                view(target),
-                None if mask is None else view.of_mask(mask),
-            )
-            for view, weight in self.views.items()
-        }
+        # In training; of a validation each process has as many batches as it has
+        together = over_all_processes if torch.is_grad_enabled() else nullcontext
+        with together():
+            return {
+                view.name: weight
+                * nll(
+                    view(center),
+                    seen.get(view.name, log_dispersion),
+                    view(target),
+                    None if mask is None else view.of_mask(mask),
+                )
+                for view, weight in self.views.items()
+            }
 
     @torch.no_grad()
     def moments(self, x: Tensor) -> Moments:

@@ -4,16 +4,20 @@ import logging
 from copy import deepcopy
 from typing import final
 
-import numpy as np
 import torch
 from mmengine import MessageHub
-from mmengine.dist import get_rank, get_world_size
 from mmengine.logging import print_log
 from torch import Tensor, nn
 
 from mmagic_mr.checks import Count, Ratio, check_kind, checked
 from mmagic_mr.errors import UserError
-from mmagic_mr.functional import Moments, masked_mean, variance_of
+from mmagic_mr.functional import (
+    Moments,
+    masked_mean,
+    over_all_processes,
+    process_mean,
+    variance_of,
+)
 from mmagic_mr.host import unwrap
 from mmagic_mr.models import arguments
 from mmagic_mr.models.arguments import build
@@ -22,6 +26,7 @@ from mmagic_mr.models.compiling import compile_parts
 from mmagic_mr.models.ema import AveragedGenerator
 from mmagic_mr.models.input_norm import InputNorm
 from mmagic_mr.models.sampler import Sampler
+from mmagic_mr.models.share import Distribute
 from mmagic_mr.sampling import add_noise_sites
 
 
@@ -53,6 +58,9 @@ class MomentReconstruction(Sampler):
         sample_chunk: Samples of an input that the generator's update computes at a
             time, twice each: memory is that of so many, see `mmagic_mr.models.chunks`.
             None: all at once.
+        distribute: What the processes of a distributed run share out: 'inputs', each
+            has its own; 'samples', each draws a part of the K samples of the same
+            inputs, see `mmagic_mr.models.share`.
         recompute: Normalizations and activations are computed again in the backward
             pass, where PyTorch keeps them, see `mmagic_mr.sampling.LeanBackward`.
         ema: ``dict(decay=0.999)``: validation, test and tools sample from an average of
@@ -91,6 +99,7 @@ class MomentReconstruction(Sampler):
         input_norm: dict | None = None,
         share_work: bool = True,
         sample_chunk: Count | None = None,
+        distribute: Distribute = 'inputs',
         recompute: bool = True,
         ema: dict | None = None,
         channels_last: bool = False,
@@ -124,7 +133,10 @@ class MomentReconstruction(Sampler):
         self.gen_batch_size = gen_batch_size
         self.share_work = share_work
         self.sample_chunk, self.recompute = sample_chunk, recompute
+        self.distribute = distribute
+        self._share()  # or an error, before anything is trained
         self._said: set[str] = set()
+        self._inputs_checked = False
         self.noise_sites: list[str] = []
         if noise is not None:
             for network in self.noisy_networks():
@@ -220,13 +232,15 @@ class MomentReconstruction(Sampler):
 
         Args:
             batch: N inputs.
-            samples: (N, K, C, H, W), as the generator gives them.
+            samples: (N, K, C, H, W), as the generator gives them; where processes
+                share them out, this one's.
             moments: What the predictor says, for losses that need it.
             noise: The z that was used, for losses that need it.
             update: Number of this update of the generator, from 0.
         """
         given = dict(target=batch.y, moments=moments, noise=noise)
-        losses = self.host_losses(batch, samples)
+        losses, share = self.host_losses(batch, samples), self._share()
+        everyone = samples if share is None else share.gather(samples)
         for name, loss in unwrap(self.sample_losses).items():
             if f'loss_{name}' in losses:
                 raise UserError(
@@ -235,7 +249,7 @@ class MomentReconstruction(Sampler):
                 )
             if update % loss.every == 0:
                 needed = (given[need] for need in loss.needs)
-                losses[f'loss_{name}'] = loss(samples, *needed, mask=batch.mask)
+                losses[f'loss_{name}'] = loss(everyone, *needed, mask=batch.mask)
         if self.rec_loss is not None:
             losses['loss_rec'] = self.pixel_loss_of(self.rec_loss, batch, samples)
         return losses
@@ -243,9 +257,15 @@ class MomentReconstruction(Sampler):
     @staticmethod
     def pixel_loss_of(loss: nn.Module, batch: Batch, samples: Tensor) -> Tensor:
         """A pixel loss of MMagic, on every sample: (N, K, C, H, W) to a scalar."""
-        k = samples.shape[1]
-        weight = None if batch.mask is None else batch.mask.repeat_interleave(k, 0)
-        return loss(samples.flatten(0, 1), batch.y.repeat_interleave(k, 0), weight)
+        k, mask = samples.shape[1], batch.mask
+        weight = None if mask is None else mask.repeat_interleave(k, 0)
+        value = loss(samples.flatten(0, 1), batch.y.repeat_interleave(k, 0), weight)
+        of_each = getattr(loss, 'sample_wise', False)
+        if mask is None or of_each or getattr(loss, 'reduction', 'mean') != 'mean':
+            return value
+        # MMagic's mean is over what lies inside on this process
+        inside, everywhere = mask.sum(), process_mean(mask.sum())
+        return value * (inside / torch.where(everywhere > 0, everywhere, 1))
 
     # -- training ------------------------------------------------------------------
 
@@ -255,20 +275,23 @@ class MomentReconstruction(Sampler):
     ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """The losses of one update's samples, and what else the log shows of them."""
         noise = {} if self._needs('noise') else None
-        seeds = self._train_seeds(len(batch.x), iteration, purpose=1)
+        share = self._share()
         samples = self.draw(
             network,
             batch,
             self.num_samples,
             self.sample_chunk,
-            seeds=seeds,
+            seeds=self._train_seeds(len(batch.x), iteration, purpose=1),
             seed_device=batch.x.device,
             keep=noise,
+            **({} if share is None else dict(part=share.part)),
         )
         moments = None if self.predictor is None else self.predictor.moments(batch.x)
-        losses = self.generator_losses(
-            batch, samples, moments, noise, update, **schedule
-        )
+        with over_all_processes():
+            losses = self.generator_losses(
+                batch, samples, moments, noise, update, **schedule
+            )
+            spread = self._spread(batch, samples, moments)
         if not losses:
             raise UserError(
                 f'update {update} of the generator has no loss: the config has none, '
@@ -277,18 +300,20 @@ class MomentReconstruction(Sampler):
         losses, balance = self.balance.weigh(
             losses, samples, unwrap(self.sample_losses), update
         )
-        return losses, balance | self._spread(batch, samples, moments)
+        return losses, balance | spread
 
     @torch.no_grad()
     def _spread(self, batch, samples, moments) -> dict[str, Tensor]:
-        logs = {}
-        if samples.shape[1] > 1:
-            variance = samples.float().var(1)
-            logs['sample_std'] = masked_mean(variance, batch.mask).sqrt()
+        found, share = {}, self._share()
+        if self.num_samples > 1:
+            values = samples.float()
+            found['sample_std'] = (
+                values.var(1) if share is None else share.variance(values)
+            )
         if moments is not None:
-            variance = variance_of(moments, self.moment_distribution)
-            logs['pred_std'] = masked_mean(variance, batch.mask).sqrt()
-        return logs
+            found['pred_std'] = variance_of(moments, self.moment_distribution)
+        means = {n: masked_mean(variance, batch.mask) for n, variance in found.items()}
+        return {name: process_mean(mean).sqrt() for name, mean in means.items()}
 
     def _needs(self, what: str) -> bool:
         return any(what in loss.needs for loss in unwrap(self.sample_losses).values())
@@ -312,10 +337,3 @@ class MomentReconstruction(Sampler):
         self._runner_iter = now
         self._iter = now if driven else self._iter + 1
         return self._iter
-
-    def _train_seeds(self, n: int, iteration: int, purpose: int) -> list[int]:
-        # Noise is a function of the run's seed, the iteration and the place in the
-        # global batch: a resumed run draws what an uninterrupted one would have.
-        entropy = np.random.SeedSequence((torch.initial_seed(), iteration, purpose))
-        words = entropy.generate_state(n * get_world_size(), np.uint64)
-        return words[n * get_rank() : n * (get_rank() + 1)].tolist()

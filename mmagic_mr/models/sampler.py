@@ -5,6 +5,7 @@ from contextlib import nullcontext
 from typing import final
 
 import torch
+from mmengine.dist import get_world_size
 from mmengine.logging import print_log
 from torch import Tensor, nn
 
@@ -16,6 +17,12 @@ from mmagic_mr.models import evaluation
 from mmagic_mr.models.base import Host
 from mmagic_mr.models.batch import Batch
 from mmagic_mr.models.chunks import batch_norms, forward_replaced, in_chunks, slices
+from mmagic_mr.models.share import (
+    CHECK_INTERVAL,
+    SampleShare,
+    check_same_inputs,
+    noise_seeds,
+)
 from mmagic_mr.sampling import Drawing, LeanBackward, Part
 
 
@@ -36,6 +43,7 @@ class Sampler(Host):
         batch: Batch,
         num_samples: int,
         chunk: int | None = None,
+        part: slice | None = None,
         **source,
     ) -> Tensor:
         """Samples of the generator, in float32.
@@ -46,23 +54,31 @@ class Sampler(Host):
             num_samples: K.
             chunk: Samples of an input that are computed at a time, see
                 `mmagic_mr.models.chunks`; None: all of them.
+            part: Which of the K samples are drawn, with the noise that they have among
+                all of them; None: all.
             source: Of the noise, see `mmagic_mr.sampling.sampling`. With chunks,
                 ``z`` or ``seeds``.
 
         Shape:
-            N rows of ``batch`` to (N, K, C, H, W).
+            N rows of ``batch`` to (N, K, C, H, W), or fewer samples of a ``part``.
         """
         whole = Drawing(len(batch.x), num_samples, share=self.share_work, **source)
-        if chunk is None or chunk >= num_samples or not torch.is_grad_enabled():
+        noise: dict = {}
+        first, count = 0, num_samples
+        if part is not None:
+            first, count = part.start, part.stop - part.start
+        if chunk is None or chunk >= count or not torch.is_grad_enabled():
+            if count < num_samples:
+                whole = Part(whole, noise, first, first + count)
             return self._drawn(network, batch, whole)
-        bare, noise = unwrap(network), {}
+        bare = unwrap(network)
 
-        def run(part: slice, _) -> Tensor:
-            some = Part(whole, noise, part.start, part.stop)
-            return self._drawn(bare, batch, some)
+        def run(some: slice, _) -> Tensor:
+            drawing = Part(whole, noise, first + some.start, first + some.stop)
+            return self._drawn(bare, batch, drawing)
 
         def samples(*args, **kwargs) -> Tensor:
-            return in_chunks(run, bare, slices(num_samples, chunk))
+            return in_chunks(run, bare, slices(count, chunk))
 
         names = batch_norms(bare)
         if names:
@@ -174,6 +190,25 @@ class Sampler(Host):
         if batch.known is not None:  # and a known pixel does not vary
             dispersion = dispersion * (batch.mask > 0)
         return Moments(center, dispersion)
+
+    # -- in training: what the processes of a distributed run draw -----------------
+
+    def _train_seeds(self, n: int, iteration: int, purpose: int) -> list[int]:
+        same = self.distribute == 'samples'
+        return noise_seeds(n, iteration, purpose, same)
+
+    def _share(self) -> SampleShare | None:
+        """What this process draws of the samples; None: all of them."""
+        if self.distribute == 'inputs' or get_world_size() == 1:
+            return None
+        return SampleShare(self.num_samples)
+
+    def _check_inputs(self, batch: Batch, iteration: int) -> None:
+        if self._share() is None:
+            return
+        if not self._inputs_checked or iteration % CHECK_INTERVAL == 0:
+            self._inputs_checked = True
+            check_same_inputs(batch)
 
     # -- validation and test -------------------------------------------------------
 

@@ -111,6 +111,7 @@ HOST_ARGUMENTS = (
     'input_norm',
     'share_work',
     'sample_chunk',
+    'distribute',
     'recompute',
     'whiten',
     'gan_loss',

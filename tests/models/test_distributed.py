@@ -1,32 +1,18 @@
-"""Two processes with half the batch each compute what one does with the whole."""
+"""Two processes with half the inputs, or samples, compute what one does with all."""
 
-import copy
-import os
 from functools import partial
 
 import pytest
 import torch
-import torch.distributed as torch_dist
-import torch.multiprocessing
 from helpers import hosts, pix2pix, tiny
+from helpers.processes import Scope, compare
 from mmengine.model import (
     MMDistributedDataParallel,
     MMSeparateDistributedDataParallel,
 )
 
-
-class Scope:
-    """Both sides of a comparison start the same, and see batches in the same order."""
-
-    def __init__(self, world_size: int, rank: int):
-        self.world_size, self.rank = world_size, rank
-
-    def half(self, data: dict) -> dict:
-        n = len(data['inputs']) // self.world_size
-        part = slice(self.rank * n, (self.rank + 1) * n)
-        return {key: value[part] for key, value in copy.deepcopy(data).items()}
-
-
+SLOWLY = partial(hosts.optim_wrapper, optimizer=dict(type='SGD', lr=1e-4))
+SHIFT = dict(type='DiscShiftLoss', loss_weight=0.1)
 # How a host's model is built, its optimizers, its data
 HOSTS = {
     'pix2pix': (pix2pix.build, pix2pix.optim_wrapper, pix2pix.data),
@@ -40,33 +26,39 @@ HOSTS = {
         pix2pix.data,
     ),
     'pix2pix in chunks': (
-        partial(pix2pix.build, sample_chunk=2),
+        partial(pix2pix.build, sample_chunk=1),
         pix2pix.optim_wrapper,
         pix2pix.data,
     ),
     'srgan': (partial(hosts.build, hosts.SRGAN), hosts.optim_wrapper, hosts.sr_data),
-    'glcic': (partial(hosts.build, hosts.GLCIC), hosts.optim_wrapper, hosts.gl_data),
+    'esrgan': (partial(hosts.build, hosts.ESRGAN), SLOWLY, hosts.sr_data),
+    'glcic': (
+        partial(hosts.build, hosts.GLCIC, loss_disc_shift=SHIFT),
+        hosts.optim_wrapper,
+        hosts.gl_data,
+    ),
     'edit': (
         partial(hosts.build, hosts.EDIT),
-        partial(hosts.optim_wrapper, optimizer=dict(type='SGD', lr=1e-4)),
+        SLOWLY,
         hosts.sr_data,
     ),
     'edit in chunks': (
-        partial(hosts.build, hosts.EDIT, sample_chunk=2),
-        partial(hosts.optim_wrapper, optimizer=dict(type='SGD', lr=1e-4)),
+        partial(hosts.build, hosts.EDIT, sample_chunk=1),
+        SLOWLY,
         hosts.sr_data,
     ),
 }
 
 
-def updates(scope: Scope, host: str, proxy: bool) -> dict:
-    """Parameters, and their averages, after two iterations."""
+def updates(scope: Scope, host: str, distribute: str, n: int, losses: dict) -> dict:
+    """Parameters, their averages, and what the log shows, after two iterations."""
     from mmengine import MessageHub
 
     build, optim_wrapper, data = HOSTS[host]
-    loss = dict(type='ProxyMRLoss' if proxy else 'MRLoss', loss_weight=10.0)
-    model = build(mr_loss=loss, ema=dict(decay=0.9)).double()
-    if proxy:
+    ours = dict(num_samples=4, distribute=distribute, balance=dict(interval=1))
+    ours |= dict(mr_loss=None, sample_losses=losses, ema=dict(decay=0.9))
+    model = build(**ours).double()
+    if model.predictor is not None:
         model.predictor.trained.fill_(True)
     model.eval()  # BatchNorm off; `train_step` does not ask for a mode.
     wrappers = optim_wrapper(model)
@@ -80,11 +72,26 @@ def updates(scope: Scope, host: str, proxy: bool) -> dict:
             assert type(generator).__name__ == 'MMDistributedDataParallel'
             assert not hasattr(model.predictor, 'module')
     torch.manual_seed(5)  # What the noise of an update derives from, on every rank.
+    logs = {}
     for iteration in range(2):
         MessageHub.get_current_instance().update_info('iter', iteration)
-        wrapped.train_step(scope.half(data(n=4)), wrappers)
+        batch = data(n=n) if distribute == 'samples' else scope.own(data(n=n))
+        found = wrapped.train_step(batch, wrappers)
+        logs |= {f'{k} {iteration}': v.double() for k, v in found.items()}
     assert int(model.averaged_generator.steps) == 2
-    return {k.replace('.module.', '.'): v for k, v in model.state_dict().items()}
+    shown = COMMON if distribute == 'inputs' else (*COMMON, 'loss_mr', 'loss_crps')
+    weights = {k.replace('.module.', '.'): v for k, v in model.state_dict().items()}
+    return weights | {k: v for k, v in logs.items() if k.split()[0] in shown}
+
+
+# The noise is in float32, and so are means of it, and the spread in the log
+TOLERANCE = dict(tolerance=1e-8, relative=1e-6)
+# In the log, and the same in all processes
+COMMON = ('sample_std', 'pred_std', 'grad_gan', 'grad_mr', 'balance_mr')
+MR = dict(mr=dict(type='MRLoss', loss_weight=10.0))
+PROXY = dict(mr=dict(type='ProxyMRLoss', loss_weight=10.0))
+CRPS = dict(crps=dict(type='CRPSLoss', views=dict(pixel=1.0, diff=1.0)))
+SEEKING = dict(mr=dict(type='ModeSeekingLoss', loss_weight=1e-3))
 
 
 def pretraining(scope: Scope, data_root, work_dir) -> dict:
@@ -121,64 +128,42 @@ def pretraining(scope: Scope, data_root, work_dir) -> dict:
     return model.predictor.state_dict()
 
 
-def worker(rank, world_size, port, folder, function, args):
-    os.environ.update(
-        MASTER_ADDR='127.0.0.1',
-        MASTER_PORT=str(port),
-        RANK=str(rank),
-        LOCAL_RANK=str(rank),
-        WORLD_SIZE=str(world_size),
-    )
-    torch.set_num_threads(1)
-    if world_size > 1:
-        torch_dist.init_process_group('gloo', rank=rank, world_size=world_size)
-    result = function(Scope(world_size, rank), *args)
-    torch.save(result, folder / f'{world_size}_{rank}.pth')
-    if world_size > 1:
-        torch_dist.barrier()
-        torch_dist.destroy_process_group()
-
-
-def compare(folder, function, *args, tolerance):
-    import mmagic_mr.plugin  # noqa: F401  Once, here, not in each forked process.
-
-    for world_size in 1, 2:
-        torch.multiprocessing.start_processes(
-            worker,
-            (world_size, free_port(), folder, function, args),
-            nprocs=world_size,
-            start_method='fork',
-        )
-    one, *two = (torch.load(folder / f'{name}.pth') for name in ('1_0', '2_0', '2_1'))
-    assert one.keys() == two[0].keys()
-    for name in one:
-        assert torch.equal(two[0][name], two[1][name]), name
-        torch.testing.assert_close(two[0][name], one[name], rtol=0, atol=tolerance)
-
-
-def free_port() -> int:
-    import socket
-
-    with socket.socket() as s:
-        s.bind(('127.0.0.1', 0))
-        return s.getsockname()[1]
+@pytest.mark.parametrize(
+    ('host', 'losses'),
+    [
+        ('pix2pix', MR),
+        ('pix2pix', PROXY),
+        ('pix2pix', SEEKING),
+        ('srgan', PROXY),
+        ('esrgan', CRPS),
+        ('glcic', PROXY),
+        ('edit', MR),
+        ('wgan', MR),
+        ('pix2pix in chunks', MR),
+        ('edit in chunks', MR),
+    ],
+)
+def test_inputs_of_its_own(tmp_path, host, losses):
+    compare(tmp_path, updates, host, 'inputs', 4, losses, **TOLERANCE)
 
 
 @pytest.mark.parametrize(
-    ('host', 'proxy'),
+    ('host', 'n', 'losses'),
     [
-        ('pix2pix', False),
-        ('pix2pix', True),
-        ('srgan', True),
-        ('glcic', True),
-        ('edit', False),
-        ('wgan', False),
-        ('pix2pix in chunks', False),
-        ('edit in chunks', False),
+        ('pix2pix', 4, MR | CRPS),
+        ('pix2pix', 1, PROXY),  # the discriminator's batch cannot be shared out
+        ('pix2pix', 2, SEEKING),
+        ('srgan', 2, PROXY | CRPS),
+        ('esrgan', 2, CRPS),
+        ('glcic', 2, PROXY),
+        ('edit', 2, MR),
+        ('wgan', 2, MR),
+        ('pix2pix in chunks', 3, MR),
+        ('edit in chunks', 1, CRPS),
     ],
 )
-def test_updates(tmp_path, host, proxy):
-    compare(tmp_path, updates, host, proxy, tolerance=1e-10)
+def test_samples_of_its_own(tmp_path, host, n, losses):
+    compare(tmp_path, updates, host, 'samples', n, losses, **TOLERANCE)
 
 
 def test_pretraining(tmp_path):

@@ -66,3 +66,28 @@ def test_samples_without_noise_are_refused():
 def test_a_misspelled_argument_is_named():
     with pytest.raises(ValueError, match=r'num_sample.*did you mean num_samples'):
         hosts.build(hosts.SRGAN, num_sample=4)
+
+
+@pytest.mark.parametrize('host', ['pix2pix', 'srgan', 'glcic'])
+def test_a_wrapper_of_the_whole_model_is_refused(host):
+    """DDP, FSDP or DeepSpeed of it would train the generator alone, or break."""
+    model = hosts.build(hosts.HOSTS[host].config)
+    data = model.data_preprocessor(hosts.HOSTS[host].data(2), True)
+    with pytest.raises(ValueError, match="type='MMSeparateDistributedDataParallel'"):
+        model(**data, mode='loss')
+
+
+def test_an_engine_that_would_not_train_is_refused():
+    from mmengine.config import Config
+
+    from mmagic_mr.training import check_engine
+
+    two = dict(generator=dict(optimizer={}), discriminator=dict(optimizer={}))
+    sharded = dict(type='MMFullyShardedDataParallel')
+    with pytest.raises(ValueError, match="strategy='FSDPStrategy' is of mmengine's Fl"):
+        check_engine(Config(dict(strategy=dict(type='FSDPStrategy'))))
+    run = dict(launcher='slurm', optim_wrapper=two, model_wrapper_cfg=sharded)
+    with pytest.raises(ValueError, match='MMFullyShardedDataParallel asks the model'):
+        check_engine(Config(run))
+    check_engine(Config(run | dict(launcher='none')))
+    check_engine(Config(run | dict(optim_wrapper=dict(optimizer={}))))

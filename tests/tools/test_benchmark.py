@@ -1,13 +1,16 @@
 """What sharing work and the switches save: counts, which no machine changes."""
 
+import copy
 import json
 import sys
 
 import pytest
 import torch
 from helpers import ROOT, hosts, pix2pix, tiny
+from mmengine.config import Config
 
 from mmagic_mr.benchmark.measure import ITERATION, UPDATE, compare, markdown, ratio
+from mmagic_mr.benchmark.processes import measure_processes, processes_markdown
 from mmagic_mr.benchmark.schemes import (
     AUTHORS,
     OURS,
@@ -131,3 +134,28 @@ def test_the_tool_writes_its_rows(tmp_path, monkeypatch, capsys):
     keys = 'name what gflop saved_mib seconds ratio_to_repeated ratio_to_authors'
     assert set(keys.split()) < found['rows'][0].keys()
     assert found['rows'][0]['size'] == 32
+
+
+def test_two_processes_compute_what_one_does():
+    config = copy.deepcopy(hosts.EDIT) | dict(num_samples=4)
+    config['sample_losses'] = dict(crps=dict(type='CRPSLoss'))
+    modules = dict(imports=['mmagic_mr.plugin'])
+    cfg = Config(
+        dict(model=config, train_dataloader=dict(batch_size=2), custom_imports=modules)
+    )
+    rows = measure_processes(cfg, 2, 32, processes=2, repeats=1, device='cpu')
+    one, inputs, samples = (row for row in rows if row['what'] == UPDATE)
+    assert one['name'] == 'one process'
+    assert samples['name'] == 'samples over 2 processes'
+    assert one['gradient_error'] == 0
+    assert max(inputs['gradient_error'], samples['gradient_error']) < 1e-4
+    assert inputs['gflop'] == one['gflop'] / 2
+    assert 0.4 < samples['saved_mib'] / one['saved_mib'] < 0.9
+    for row in rows:
+        assert row['inputs_per_second'] == row['inputs'] / row['seconds']
+        assert row['processes'] == (1 if row['name'] == 'one process' else 2)
+    assert '| samples over 2 processes |' in processes_markdown(rows)
+    for number, words in (3, '--inputs 3 is no'), (2, '--num-samples 3 is no'):
+        cfg.model.num_samples = 3
+        with pytest.raises(UserError, match=f'--processes 2: {words} multiple'):
+            measure_processes(cfg, number, 32, 2, 0, 'cpu')
