@@ -38,7 +38,8 @@ class MRESRGAN(MRSRGAN, ESRGAN):
 
     def adversarial_loss(self, batch: Batch, images: Tensor) -> Tensor:
         network = self.bare_discriminator
-        real = self.logits(network, batch, batch.y.unsqueeze(1)).detach()
+        targets = self.real_images(batch).unsqueeze(1)
+        real = self.logits(network, batch, targets).detach()
         fake = self.logits(network, batch, images)
         loss_fake = self.gan_loss(fake - real.mean(), True, is_disc=False)
         loss_real = self.gan_loss(real - fake.mean(), False, is_disc=False)

@@ -36,6 +36,7 @@ class Sampler(Host):
         batch: Batch,
         num_samples: int,
         chunk: int | None = None,
+        beside: dict[str, Tensor] | None = None,
         **source,
     ) -> Tensor:
         """Samples of the generator, in float32.
@@ -46,6 +47,7 @@ class Sampler(Host):
             num_samples: K.
             chunk: Samples of an input that are computed at a time, see
                 `mmagic_mr.models.chunks`; None: all of them.
+            beside: A dict that gets `beside_samples`; with chunks it stays empty.
             source: Of the noise, see `mmagic_mr.sampling.sampling`. With chunks,
                 ``z`` or ``seeds``.
 
@@ -54,7 +56,7 @@ class Sampler(Host):
         """
         whole = Drawing(len(batch.x), num_samples, share=self.share_work, **source)
         if chunk is None or chunk >= num_samples or not torch.is_grad_enabled():
-            return self._drawn(network, batch, whole)
+            return self._drawn(network, batch, whole, beside)
         bare, noise = unwrap(network), {}
 
         def run(part: slice, _) -> Tensor:
@@ -80,9 +82,11 @@ class Sampler(Host):
         with forward_replaced(bare, samples):
             return network(batch.x)
 
-    def _drawn(self, network, batch: Batch, drawing: Drawing) -> Tensor:
+    def _drawn(self, network, batch: Batch, drawing: Drawing, beside=None) -> Tensor:
         with self._lean(), drawing.opened():
             output = self.generate(network, drawing.enter(batch.x))
+            if beside is not None:
+                beside.update(self.beside_samples(output))
             samples = drawing.samples(self.to_samples(output))
         return full_precision(samples)
 

@@ -86,7 +86,7 @@ def test_flop_are_those_of_the_architecture(host):
             calls = seen_by_layers(network, lambda: judge(1))
             expected += N * sum(flop(m, x, y) * x.shape[1] for m, x, y, _ in calls)
     with FlopCounterMode(display=False) as counter:
-        samples = model.draw(generator, batch, K, seeds=[1, 2])
+        samples, batch = hosts.drawn(model, batch, K, seeds=[1, 2])
         sum(model.generator_losses(batch, samples).values()).backward()
     print(f'{host}: {counter.get_total_flops() / expected:.4f} of the bound')
     assert 0.97 < counter.get_total_flops() / expected < 1.03
