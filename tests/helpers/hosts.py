@@ -43,6 +43,7 @@ RRDB = dict(
 ESRGAN = SRGAN | dict(type='MRESRGAN', generator=RRDB, noise='rrdb')
 REAL = ESRGAN | dict(
     type='MRRealESRGAN',
+    data_preprocessor=dict(type='DataPreprocessor', mean=[0.0], std=[255.0]),
     discriminator=dict(
         type='UNetDiscriminatorWithSpectralNorm', in_channels=3, mid_channels=2
     ),
@@ -252,6 +253,7 @@ def steady(network):
         for hook in module._forward_pre_hooks.values():
             if isinstance(hook, SpectralNorm):
                 hook.n_power_iterations = 0
+    return network
 
 
 def check_update_equals_that_of_repeated_inputs(model, data, n=2, k=3):
