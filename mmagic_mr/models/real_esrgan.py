@@ -102,18 +102,18 @@ class MRRealESRGAN(MRSRGAN, RealESRGAN):
             ema=ema,
             **kwargs,
         )
-        if self.generator_ema is not None:
-            self.generator_ema.requires_grad_(False)
-            self._start_average()
+        self._start_average()
 
     def _start_average(self) -> None:
-        self.generator_ema.load_state_dict(unwrap(self.generator).state_dict())
         self._unmoved: int | None = None  # version of its weights at the first update
+        if self.generator_ema is not None:
+            # MMagic draws weights of its own for it, and noise sites come later.
+            state = unwrap(self.generator).state_dict()
+            unwrap(self.generator_ema).load_state_dict(state)
 
     def init_weights(self) -> None:
         super().init_weights()
-        if self.generator_ema is not None:
-            self._start_average()
+        self._start_average()
 
     def _load_from_state_dict(self, state_dict, prefix, *args) -> None:
         copy, own = f'{prefix}generator_ema.', f'{prefix}generator.'

@@ -50,7 +50,7 @@ REAL = ESRGAN | dict(
     is_use_sharpened_gt_in_pixel=True,
     is_use_sharpened_gt_in_percep=True,
     is_use_sharpened_gt_in_gan=True,
-    is_use_ema=True,
+    is_use_ema=False,
 )
 EDIT = dict(
     type='MREditModel',
