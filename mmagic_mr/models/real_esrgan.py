@@ -145,7 +145,7 @@ class MRRealESRGAN(MRSRGAN, RealESRGAN):
         """The average of the generator, where there is one; else the generator."""
         if self.generator_ema is None:
             return super().sampled_network
-        if self._unmoved is not None and self._unmoved == self._version():
+        if self._unmoved is not None and self._unmoved == self._moves():
             self._warn_once(
                 'generator_ema is as it was before the first update, and samples are '
                 'drawn from it: put dict(type="ExponentialMovingAverageHook", '
@@ -154,7 +154,7 @@ class MRRealESRGAN(MRSRGAN, RealESRGAN):
             )
         return unwrap(self.generator_ema)
 
-    def _version(self) -> int:
+    def _moves(self) -> int:
         """How often the weights of the average were changed."""
         return next(unwrap(self.generator_ema).parameters())._version
 
@@ -189,5 +189,5 @@ class MRRealESRGAN(MRSRGAN, RealESRGAN):
     def generator_losses(self, batch: SharpBatch, *args, **kwargs) -> dict[str, Tensor]:
         self._target(batch, self.is_use_sharpened_gt_in_pixel)
         if self.generator_ema is not None and self._unmoved is None:
-            self._unmoved = self._version()
+            self._unmoved = self._moves()
         return super().generator_losses(batch, *args, **kwargs)
