@@ -175,9 +175,9 @@ class MomentReconstruction(Sampler):
             return
         replaced = self.drop_reconstruction(host, keep)
         types = ', '.join(config['type'] for config in losses.values())
-        of_mean = ' on the mean of the features'
-        stay = [f'{n} stays{of_mean if h == "mean" else ""}' for n, h in keep.items()]
-        kept = '; ' + ', '.join(stay) if stay else ''
+        on_mean = dict(each='', mean=' (on the mean of the features)')
+        stays = [f'{name}{on_mean[how]}' for name, how in keep.items()]
+        kept = f'; {", ".join(stays)} stays' if stays else ''
         print_log(
             f'{type(self).__name__}: {types} replaces '
             f'{", ".join(replaced) or "no reconstruction term"}{kept}'

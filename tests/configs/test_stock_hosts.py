@@ -188,7 +188,7 @@ def test_it_trains_resumes_and_draws(host, tmp_path, monkeypatch):
     assert all(math.isfinite(v) for values in logged.values() for v in values)
     assert 'val/PSNR' in logged
     (log,) = (tmp_path / 'work').glob('*/*.log')
-    assert f'CRPSLoss replaces {REPLACED[host]} (' in log.read_text()
+    assert f'CRPSLoss replaces {REPLACED[host]}' in log.read_text()
 
     resumed = run(**{'resume': True, 'train_cfg.max_iters': 3})
     assert resumed.iter == 3

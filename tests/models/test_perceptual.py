@@ -138,8 +138,9 @@ def test_every_host_keeps_it_where_the_config_says_so(host, monkeypatch):
         logs[how] = model.train_step(spec.data(2), hosts.optim_wrapper(model))
         assert {*names, 'loss_crps'} <= logs[how].keys()
     each, mean = lines
-    assert f'{argument} stays (' in each
-    assert f'{argument} stays on the mean of the features (' in mean
+    assert f'; {argument}' in each
+    assert 'mean' not in each.split('(keep=')[0]
+    assert f'; {argument} (on the mean of the features)' in mean
     # Of a convex criterion of the same samples, at their mean and on average.
     assert logs['mean'][names[0]] <= (1 + 1e-5) * logs['each'][names[0]]
 
