@@ -160,9 +160,11 @@ class MRRealESRGAN(MRSRGAN, RealESRGAN):
 
     def make_batch(self, data: dict) -> SharpBatch:
         batch = super().make_batch(data)
-        sharp = data['data_samples'].get('gt_unsharp')
-        scale = normalization(self.data_preprocessor)
-        if sharp is not None and scale is not None:  # MMagic divides by 255
+        samples = data['data_samples']
+        sharp, scale = samples.get('gt_unsharp'), normalization(self.data_preprocessor)
+        # MMagic divides by 255; among its `data_keys` it is scaled already.
+        scaled = 'gt_unsharp_enable_norm' in samples.metainfo
+        if sharp is not None and scale is not None and not scaled:
             sharp = (sharp - scale[0]) / scale[1]
         sharpened = self.is_use_sharpened_gt_in_pixel and sharp is not None
         target = sharp if sharpened else batch.y

@@ -54,7 +54,8 @@ class MRTwoStageInpaintor(InpaintingGAN, TwoStageInpaintor):
 
     Raises:
         UserError: A term that is in no stage, or unknown, or of a loss that is not
-            given; a GAN in the first stage; noise in a first stage that has terms.
+            given; a GAN in the first stage; noise in a first stage that has terms;
+            ``input_norm``, which would give the two stages different ranges.
 
     Reference:
         Yu et al., "Free-Form Image Inpainting with Gated Convolution", ICCV 2019;
@@ -110,6 +111,12 @@ class MRTwoStageInpaintor(InpaintingGAN, TwoStageInpaintor):
                 f'sample_chunk={sample_chunk}: in chunks the first stage runs out of '
                 f'reach of its terms, stage1_loss_type={stages[0]}: leave one of the '
                 'two out'
+            )
+        if kwargs.get('input_norm') is not None:
+            raise UserError(
+                f'input_norm={kwargs["input_norm"]}: between the stages this network '
+                'puts the coarse image into the hole of its input, so both are in one '
+                'range: leave input_norm out'
             )
         if train_cfg is not None:
             train_cfg = ConfigDict({'start_iter': 0, **train_cfg})

@@ -46,6 +46,14 @@ HOSTS = {
     ),
     'srgan': (partial(hosts.build, hosts.SRGAN), hosts.optim_wrapper, hosts.sr_data),
     'glcic': (partial(hosts.build, hosts.GLCIC), hosts.optim_wrapper, hosts.gl_data),
+    **{
+        name: (
+            partial(hosts.build, hosts.HOSTS[name].config),
+            partial(hosts.optim_wrapper, optimizer=dict(type='SGD', lr=1e-6)),
+            hosts.HOSTS[name].data,
+        )
+        for name in ('real_esrgan', 'aot', 'two_stage')
+    },
     'edit': (
         partial(hosts.build, hosts.EDIT),
         partial(hosts.optim_wrapper, optimizer=dict(type='SGD', lr=1e-4)),
@@ -171,6 +179,9 @@ def free_port() -> int:
         ('pix2pix', True),
         ('srgan', True),
         ('glcic', True),
+        ('real_esrgan', False),
+        ('aot', False),
+        ('two_stage', True),
         ('edit', False),
         ('wgan', False),
         ('pix2pix in chunks', False),

@@ -137,6 +137,10 @@ def test_its_discriminator_sees_the_mask_and_the_input_has_ones():
         (dict(loss_tv=dict(type='MaskedTVLoss')), r'loss_tv is in no stage'),
         (dict(loss_out_percep=True), r'does not use loss_out_percep'),
         (dict(loss_gp=dict(type='GradientPenaltyLoss')), r'does not use loss_gp'),
+        (
+            dict(input_norm=dict(mean=(0.5,) * 3, std=(0.2,) * 3)),
+            r'leave input_norm out',
+        ),
         (dict(sample_chunk=2), r'sample_chunk=2: .*stage1_loss_type'),
         (
             dict(noise=dict(sites={r'stage1\.encoder\.enc6\.conv\.conv': 4})),

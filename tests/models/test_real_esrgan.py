@@ -34,6 +34,18 @@ def test_each_loss_has_its_own_target(flag):
         assert torch.equal(target, batch.sharp if flags[name] else batch.plain)
 
 
+@pytest.mark.parametrize('keys', ['gt_img', ['gt_img', 'gt_unsharp']])
+@pytest.mark.parametrize(('mean', 'std'), [(0.0, 255.0), (127.5, 127.5)])
+def test_the_sharpened_image_is_in_the_range_of_the_others(keys, mean, std):
+    scale = dict(type='DataPreprocessor', mean=[mean], std=[std], data_keys=keys)
+    model = hosts.build(hosts.REAL | dict(data_preprocessor=scale), mr_loss=None)
+    data = hosts.real_data(2)
+    batch = hosts.batch_of(model, data)
+    for name, field in (('gt_unsharp', batch.sharp), ('gt_img', batch.plain)):
+        images = torch.stack([sample.get(name) for sample in data['data_samples']])
+        torch.testing.assert_close(field, (images - mean) / std)
+
+
 def test_sample_losses_take_the_target_of_the_pixel_loss():
     model = hosts.build(hosts.REAL, sample_losses=CRPS)
     batch = hosts.batch_of(model, hosts.real_data(2))
