@@ -161,7 +161,7 @@ def compare(folder, function, *args, tolerance):
     assert one.keys() == two[0].keys()
     for name in one:
         assert torch.equal(two[0][name], two[1][name]), name
-        torch.testing.assert_close(two[0][name], one[name], rtol=0, atol=tolerance)
+        torch.testing.assert_close(two[0][name], one[name], rtol=1e-13, atol=tolerance)
 
 
 def free_port() -> int:
