@@ -103,7 +103,7 @@ def test_a_kept_term_stays_and_the_others_go(spec, monkeypatch):
     logs = hosts.check_training(model, spec.data())
     assert {name for name in terms if names[name] in logs} == {kept}
     assert len(lines) == 1
-    assert f'{keep} stays' in lines[0]
+    assert f'; {keep}' in lines[0]
     with pytest.raises(ValueError, match=r'no reconstruction term gan_loss; there are'):
         hosts.build(spec.config, keep=['gan_loss'])
 
