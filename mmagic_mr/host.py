@@ -22,8 +22,8 @@ with explained('MMagic'):
     from mmagic.datasets.transforms import FixedCrop, LoadMask
     from mmagic.evaluation.metrics.base_sample_wise_metric import BaseSampleWiseMetric
     from mmagic.evaluation.metrics.ssim import ssim
-    from mmagic.models.base_models import BaseEditModel
-    from mmagic.models.editors import ESRGAN, SRGAN, Pix2Pix
+    from mmagic.models.base_models import BaseEditModel, TwoStageInpaintor
+    from mmagic.models.editors import ESRGAN, SRGAN, AOTInpaintor, Pix2Pix, RealESRGAN
     from mmagic.models.editors.global_local import GLInpaintor
     from mmagic.registry import DATASETS, HOOKS, METRICS, MODELS, TRANSFORMS
     from mmagic.structures import DataSample
@@ -38,6 +38,7 @@ __all__ = [
     'MODELS',
     'SRGAN',
     'TRANSFORMS',
+    'AOTInpaintor',
     'BaseEditModel',
     'BaseSampleWiseMetric',
     'BasicImageDataset',
@@ -47,6 +48,8 @@ __all__ = [
     'LoadMask',
     'PairedImageDataset',
     'Pix2Pix',
+    'RealESRGAN',
+    'TwoStageInpaintor',
     'accumulation',
     'colors_of',
     'eval_mode',

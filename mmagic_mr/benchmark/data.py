@@ -89,8 +89,10 @@ def _pair(model, size, rng):
 
 def _small(model, size, rng):
     scale = getattr(unwrap(model.generator), 'upscale_factor', 1)
-    sample = DataSample()
-    sample.set_tensor_data(dict(gt_img=_image(size, rng)))
+    sample, image = DataSample(), _image(size, rng)
+    sharpened = hasattr(model, 'is_use_sharpened_gt_in_pixel')
+    more = dict(gt_unsharp=image) if sharpened else {}
+    sample.set_tensor_data(dict(gt_img=image, **more))
     return _image(size // scale, rng), sample
 
 

@@ -180,11 +180,13 @@ def authors(model: nn.Module) -> nn.Module:
             module.register_forward_pre_hook(_repeat_at_site)
     losses = model.generator_losses
 
-    def draw(network, batch, num_samples, chunk=None, **source):
+    def draw(network, batch, num_samples, chunk=None, beside=None, **source):
         n = len(batch.x)
         with sampling(n, num_samples, **source) as drawing:
             with RepeatedFeatures(n, num_samples):
                 output = model.generate(network, drawing.enter(batch.x))
+            if beside is not None:
+                beside.update(model.beside_samples(output))
             return drawing.samples(model.to_samples(output)).float()
 
     def generator_losses(batch, samples, *args, adversarial=True, **kwargs):

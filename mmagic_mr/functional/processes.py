@@ -1,6 +1,6 @@
 """Means over the inputs of all processes of a distributed run."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -52,8 +52,8 @@ def process_mean(value: Tensor) -> Tensor:
         return value
     if dist.get_world_size() == 1:
         return value
-    result: Tensor = _Mean.apply(value)
-    return result
+    apply: Callable[..., Tensor] = _Mean.apply
+    return apply(value)
 
 
 class _Mean(torch.autograd.Function):

@@ -129,6 +129,44 @@ def loss_configs(mr_loss: dict | None, sample_losses: dict | None) -> dict[str, 
     return dict(sample_losses or {})
 
 
+def kept_terms(cls: type, keep: Mapping[str, str] | Iterable[str]) -> dict[str, str]:
+    """How each reconstruction term that a host keeps judges the samples.
+
+    Args:
+        cls: The host.
+        keep: Names of terms, or names to 'each' or 'mean'.
+
+    Raises:
+        UserError: The host has no such term; 'mean' of one that compares no features.
+
+    Example:
+        >>> from mmagic_mr.models.srgan import MRSRGAN
+        >>> kept_terms(MRSRGAN, ['pixel_loss'])
+        {'pixel_loss': 'each'}
+    """
+    kept = dict(keep) if isinstance(keep, Mapping) else dict.fromkeys(keep, 'each')
+    unknown = sorted(set(kept) - set(cls.reconstruction_terms))
+    if unknown:
+        raise UserError(
+            f'keep={list(kept)}: {cls.__name__} has no reconstruction term '
+            f'{", ".join(unknown)}; there are {list(cls.reconstruction_terms)}'
+        )
+    for name, how in kept.items():
+        if how not in ('each', 'mean'):
+            raise UserError(
+                f"keep: {name!r} is {how!r}, and must be 'each' (on every sample) or "
+                "'mean' (on the mean of the features over the samples)"
+            )
+        if how == 'mean' and name not in cls.perceptual_terms:
+            raise UserError(
+                f"keep: {name!r} compares no features, and 'mean' is for "
+                f'{list(cls.perceptual_terms) or "none of this host"}: the mean of '
+                "the pixels is compared by sample_losses=dict(mean=dict(type='MRLoss', "
+                'order=1))'
+            )
+    return kept
+
+
 def compile_options(compile: bool | Mapping) -> dict | None:
     """Options of ``torch.compile``; None: nothing is compiled.
 

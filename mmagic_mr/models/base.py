@@ -6,7 +6,7 @@ and losses) and, for hosts with a discriminator, in `gan.py`.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from types import MappingProxyType
 from typing import Any, ClassVar
 
@@ -26,6 +26,8 @@ class Host(ABC):
     mmagic_class: ClassVar[type]  # whose training this host replaces
     used_arguments: ClassVar[tuple[str, ...]]  # of its constructor
     reconstruction_terms: ClassVar[tuple[str, ...]] = ()  # likewise: losses on pixels
+    # Those of them that compare features -> the attribute that holds the loss.
+    perceptual_terms: ClassVar[Mapping[str, str]] = MappingProxyType({})
     generator_arg: ClassVar[str] = 'generator'  # likewise: config of the generator
     generator_name: ClassVar[str] = 'generator'  # attribute; key in optim_wrapper
     # Name of a place for the noise -> its sites, or a function generator -> sites.
@@ -37,6 +39,8 @@ class Host(ABC):
     target_field: str = 'gt_img'  # of a data sample: the held-out image
     size_multiple: int = 1  # the sides of an input are multiples of it
     image_input: ClassVar[Any] = None  # how image files become an input
+    # Further arguments of the `MomentPredictor` that is derived from the generator.
+    predictor_arguments: ClassVar[Mapping[str, int]] = MappingProxyType({})
     # Further arguments of metrics, by the type of the metric.
     evaluation: ClassVar[Mapping[str, dict]] = MappingProxyType({})
 
@@ -53,7 +57,7 @@ class Host(ABC):
     def prepare_networks(self) -> None:  # noqa: B027  (most need none)
         """Change the networks that MMagic has built, before anything is added."""
 
-    def drop_reconstruction(self, host: dict, keep: tuple[str, ...]) -> list[str]:
+    def drop_reconstruction(self, host: dict, keep: Collection[str]) -> list[str]:
         """Take the reconstruction terms out of the host's arguments.
 
         Returns:
@@ -78,6 +82,14 @@ class Host(ABC):
     def to_samples(self, output) -> Tensor:
         """The image in what the generator returns (a tuple, a dict, ...)."""
         return output
+
+    def beside_samples(self, output) -> dict[str, Tensor]:
+        """What else of the generator's output the losses need.
+
+        Returns:
+            Fields of the host's batch, which the losses then find there.
+        """
+        return {}
 
     def compose(self, batch: Batch, samples: Tensor) -> Tensor:
         """What is shown and judged: samples, and the known image outside the mask.

@@ -39,7 +39,8 @@ class MRESRGAN(MRSRGAN, ESRGAN):
 
     def adversarial_loss(self, batch: Batch, images: Tensor) -> Tensor:
         network = self.bare_discriminator
-        real = self.logits(network, batch, batch.y.unsqueeze(1)).detach()
+        targets = self.real_images(batch).unsqueeze(1)
+        real = self.logits(network, batch, targets).detach()
         fake = self.logits(network, batch, images)
         real_mean, fake_mean = process_mean(real.mean()), process_mean(fake.mean())
         loss_fake = self.gan_loss(fake - real_mean, True, is_disc=False)

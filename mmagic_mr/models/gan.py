@@ -70,6 +70,10 @@ class MomentGAN(MomentReconstruction):
         )
         return dict(loss_d_real=loss_real, loss_d_fake=loss_fake)
 
+    def real_images(self, batch: Batch) -> Tensor:
+        """What the discriminator is shown as real, (N, C, H, W)."""
+        return batch.y
+
     def is_adversarial(self, iteration: int) -> bool:
         """Whether the host's schedule has a GAN loss now."""
         return True
@@ -238,7 +242,7 @@ class MomentGAN(MomentReconstruction):
                     generator, batch, 1, seeds=seeds, seed_device=batch.x.device
                 )
                 fake = self.compose(batch, fake)
-            real = batch.y.unsqueeze(1)
+            real = self.real_images(batch).unsqueeze(1)
             losses = self.discriminator_losses(batch, real, fake)
             if self.penalty_weight:
                 seeds = self._train_seeds(total, iteration, purpose=2)[mine]

@@ -8,11 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from mmagic_mr.errors import UserError
-from mmagic_mr.functional import process_mean
 from mmagic_mr.host import MODELS, GLInpaintor
 from mmagic_mr.models.batch import Batch
-from mmagic_mr.models.gan import MomentGAN
-from mmagic_mr.models.inpainting import Inpainting, local_patches
+from mmagic_mr.models.inpainting import InpaintingGAN, local_patches
 
 
 @dataclass(frozen=True)
@@ -27,7 +25,7 @@ class BoxBatch(Batch):
 
 
 @MODELS.register_module()
-class MRGLInpaintor(MomentGAN, Inpainting, GLInpaintor):
+class MRGLInpaintor(InpaintingGAN, GLInpaintor):
     """Global&Local inpainting (GLCIC) with K samples per input and losses on them.
 
     The samples that are shown and judged equal the input outside the hole; losses and
@@ -64,8 +62,7 @@ class MRGLInpaintor(MomentGAN, Inpainting, GLInpaintor):
     """
 
     mmagic_class = GLInpaintor
-    discriminator_name = 'disc'
-    gan_loss_name = 'loss_gan'
+    discriminator_weight = 0.5  # the authors'
     size_multiple = 4
     used_arguments = (
         'data_preprocessor',
@@ -101,16 +98,6 @@ class MRGLInpaintor(MomentGAN, Inpainting, GLInpaintor):
         size = (self.train_cfg or {}).get('local_size')
         patches = local_patches(images, batch.box, size)
         return network((images.flatten(0, 1), patches.flatten(0, 1)))
-
-    def discriminator_losses(
-        self, batch: Batch, real: Tensor, fake: Tensor
-    ) -> dict[str, Tensor]:
-        losses = super().discriminator_losses(batch, real, fake)
-        if self.with_disc_shift_loss:  # of the losses, as MMagic has it
-            means = [process_mean(loss) for loss in losses.values()]
-            shifts = [self.loss_disc_shift(mean) for mean in means]
-            losses['loss_disc_shift'] = sum(shifts) / 2
-        return losses
 
     def is_adversarial(self, iteration: int) -> bool:
         return self._place(iteration) > 0

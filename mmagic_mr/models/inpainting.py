@@ -5,9 +5,12 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from mmagic_mr.checks import Natural, check_kind
 from mmagic_mr.data.image_inputs import HoleInput
 from mmagic_mr.errors import UserError
+from mmagic_mr.functional import process_mean
 from mmagic_mr.models.batch import Batch
+from mmagic_mr.models.gan import MomentGAN
 from mmagic_mr.models.reconstruction import MomentReconstruction
 
 
@@ -45,6 +48,40 @@ class Inpainting(MomentReconstruction):
                 self.loss_l1_valid, valid, samples
             )
         return losses
+
+
+class InpaintingGAN(MomentGAN, Inpainting):
+    """With one discriminator, trained as MMagic's plain inpaintors train it.
+
+    ``train_cfg.disc_step`` batches make an update of the discriminator each, and the
+    last of them one of the generator.
+    """
+
+    discriminator_name = 'disc'
+    gan_loss_name = 'loss_gan'
+    discriminator_weight = 1.0
+
+    def discriminator_losses(
+        self, batch: Batch, real: Tensor, fake: Tensor
+    ) -> dict[str, Tensor]:
+        losses = super().discriminator_losses(batch, real, fake)
+        if self.with_disc_shift_loss:  # of the losses, as MMagic has it
+            means = [process_mean(loss) for loss in losses.values()]
+            shifts = [self.loss_disc_shift(mean) for mean in means]
+            losses['loss_disc_shift'] = sum(shifts) / 2
+        return losses
+
+    def generator_turn(self, iteration: int) -> int | None:
+        steps = (self.train_cfg or {}).get('disc_step', 1)
+        check_kind('train_cfg: disc_step', steps, Natural)
+        if self.adversarial and not steps:
+            raise UserError(
+                'train_cfg.disc_step is 0, and the generator has a GAN loss of a '
+                'discriminator that would never be trained: set it to 1, or take disc '
+                'and loss_gan out'
+            )
+        turn, waiting = divmod(iteration + 1, max(steps, 1))
+        return None if waiting else turn - 1
 
 
 def local_patches(

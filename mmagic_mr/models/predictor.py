@@ -8,7 +8,7 @@ import torch
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
-from mmagic_mr.checks import Positive, checked
+from mmagic_mr.checks import Count, Natural, Positive, checked
 from mmagic_mr.errors import UserError
 from mmagic_mr.functional import (
     Moments,
@@ -35,6 +35,10 @@ class MomentPredictor(BaseModule):
         head: Name of the generator's output convolution. None: the last one with as
             many output channels as the config's ``out_channels`` says, or, where it
             says nothing, as the fewest that any convolution has.
+        channels: Of the image, where that convolution has others: a gated one has twice
+            as many. The other heads then have these. None: the same.
+        output: Which of several tensors that the generator returns is the image; None:
+            it returns one.
         views: Weights by the name of the view, as of a loss: for each a further head
             for the log dispersion in it, which says at the pixels what is averaged over
             the places of the view. The center in a view is the view of the center. The
@@ -57,6 +61,8 @@ class MomentPredictor(BaseModule):
         self,
         generator: dict,
         head: str | None = None,
+        channels: Count | None = None,
+        output: Natural | None = None,
         views: dict[str, Positive] | None = None,
     ):
         super().__init__()
@@ -65,13 +71,13 @@ class MomentPredictor(BaseModule):
         if 'use_dropout' in generator:
             generator['use_dropout'] = False
         self.generator = build('generator', generator)
-        output = self._output_convolution(head, generator.get('out_channels'))
-        self.log_dispersion = deepcopy(output)
-        self.view_heads = nn.ModuleDict(
-            {view.name: deepcopy(output) for view in self.views if view.name != 'pixel'}
-        )
-        self._reset_head(output)
-        output.register_forward_pre_hook(self._keep_features)
+        self.output = output
+        last = self._output_convolution(head, generator.get('out_channels'))
+        names = [view.name for view in self.views if view.name != 'pixel']
+        self.log_dispersion = _beside(last, channels)
+        self.view_heads = nn.ModuleDict({n: _beside(last, channels) for n in names})
+        self._reset_head(last)
+        last.register_forward_pre_hook(self._keep_features)
         self._features = None
         self.register_buffer('trained', torch.tensor(False))
         self.freeze()
@@ -113,6 +119,8 @@ class MomentPredictor(BaseModule):
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
         center = self.generator(x)
+        if self.output is not None:
+            center = center[self.output]
         features, self._features = self._features, None
         seen = {
             view.name: view.of_map(self.view_heads[view.name](features))
@@ -188,6 +196,23 @@ class MomentPredictor(BaseModule):
 
     def train(self, mode: bool = True):
         return super().train(mode and not self.frozen)
+
+
+def _beside(convolution: nn.Module, channels: int | None) -> nn.Module:
+    """A convolution with the same input and geometry."""
+    head = deepcopy(convolution)
+    if channels is None or channels == head.out_channels:
+        return head
+    if isinstance(head, nn.ConvTranspose2d) or head.groups > 1:
+        raise UserError(
+            f'channels={channels}: the output convolution has {head.out_channels}, and '
+            'only a plain Conv2d can get a head of another number beside it'
+        )
+    head.out_channels = channels
+    head.weight = nn.Parameter(head.weight.detach()[:1].repeat(channels, 1, 1, 1))
+    if head.bias is not None:
+        head.bias = nn.Parameter(head.bias.detach()[:1].repeat(channels))
+    return head
 
 
 def _full(values: Tensor) -> Tensor:

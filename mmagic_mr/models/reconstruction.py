@@ -2,6 +2,7 @@
 
 import logging
 from copy import deepcopy
+from dataclasses import replace
 from typing import final
 
 import torch
@@ -25,6 +26,7 @@ from mmagic_mr.models.batch import Batch
 from mmagic_mr.models.compiling import compile_parts
 from mmagic_mr.models.ema import AveragedGenerator
 from mmagic_mr.models.input_norm import InputNorm
+from mmagic_mr.models.perceptual import compare_means
 from mmagic_mr.models.sampler import Sampler
 from mmagic_mr.models.share import Distribute
 from mmagic_mr.sampling import add_noise_sites
@@ -46,7 +48,10 @@ class MomentReconstruction(Sampler):
         sample_losses: Configs of losses on the K samples, by name; each is logged as
             ``loss_<name>``. They replace the host's reconstruction terms.
         mr_loss: Short for ``sample_losses=dict(mr=...)``.
-        keep: Names of the host's reconstruction terms that stay beside them.
+        keep: Names of the host's reconstruction terms that stay beside them; or a dict,
+            ``dict(perceptual_loss='mean')``: a perceptual term then compares the mean
+            of the features over the samples, and asks no sample to be like the data.
+            'each': every sample, as a list of names does.
         balance: For losses with ``loss_weight='auto'``: norm of their gradient in the
             samples over that of the GAN; or the arguments of `Balance`.
         rec_loss: Config of a pixel loss that is added, on every sample (appendix F.2).
@@ -92,7 +97,7 @@ class MomentReconstruction(Sampler):
         gen_batch_size: Count | None = None,
         sample_losses: dict[str, dict] | None = None,
         mr_loss: dict | None = None,
-        keep: tuple[str, ...] = (),
+        keep: tuple[str, ...] | dict[str, str] = (),
         balance: float | dict = 1.0,
         rec_loss: dict | None = None,
         predictor: dict | None = None,
@@ -123,10 +128,13 @@ class MomentReconstruction(Sampler):
         used = (*self.used_arguments, *self.reconstruction_terms)
         arguments.check_host_arguments(type(self), used, host)
         arguments.check_weights(dict(host, rec_loss=rec_loss))
-        self._replace_reconstruction(losses, tuple(keep), host)
+        kept = arguments.kept_terms(type(self), keep)
+        self._replace_reconstruction(losses, kept, host)
         generator = deepcopy(host[self.generator_arg])
         super().__init__(**host)
         self.prepare_networks()
+        for name in [name for name, how in kept.items() if how == 'mean']:
+            compare_means(name, getattr(self, self.perceptual_terms[name], None))
 
         self.num_samples = num_samples or (1 if noise is None else 10)
         self.eval_num_samples = eval_num_samples or self.num_samples
@@ -170,12 +178,6 @@ class MomentReconstruction(Sampler):
             compile_parts(network, self.generator_name, options)
 
     def _replace_reconstruction(self, losses, keep, host) -> None:
-        unknown = sorted(set(keep) - set(self.reconstruction_terms))
-        if unknown:
-            raise UserError(
-                f'keep={list(keep)}: {type(self).__name__} has no reconstruction term '
-                f'{", ".join(unknown)}; there are {list(self.reconstruction_terms)}'
-            )
         if not losses:
             if keep:
                 raise UserError(
@@ -185,7 +187,9 @@ class MomentReconstruction(Sampler):
             return
         replaced = self.drop_reconstruction(host, keep)
         types = ', '.join(config['type'] for config in losses.values())
-        kept = f'; {", ".join(keep)} stays' if keep else ''
+        on_mean = dict(each='', mean=' (on the mean of the features)')
+        stays = [f'{name}{on_mean[how]}' for name, how in keep.items()]
+        kept = f'; {", ".join(stays)} stays' if stays else ''
         print_log(
             f'{type(self).__name__}: {types} replaces '
             f'{", ".join(replaced) or "no reconstruction term"}{kept}'
@@ -202,6 +206,7 @@ class MomentReconstruction(Sampler):
                 )
             return None
         defaults = dict(type='MomentPredictor', generator=generator)
+        defaults |= self.predictor_arguments
         asked = dict(views=views) if views else {}
         return build('predictor', {**defaults, **(config or {}), **asked})
 
@@ -276,6 +281,7 @@ class MomentReconstruction(Sampler):
         """The losses of one update's samples, and what else the log shows of them."""
         noise = {} if self._needs('noise') else None
         share = self._share()
+        beside: dict[str, Tensor] = {}
         samples = self.draw(
             network,
             batch,
@@ -284,8 +290,10 @@ class MomentReconstruction(Sampler):
             seeds=self._train_seeds(len(batch.x), iteration, purpose=1),
             seed_device=batch.x.device,
             keep=noise,
+            beside=beside,
             **({} if share is None else dict(part=share.part)),
         )
+        batch = replace(batch, **beside)
         moments = None if self.predictor is None else self.predictor.moments(batch.x)
         with over_all_processes():
             losses = self.generator_losses(

@@ -33,6 +33,8 @@ class Restoration(MomentReconstruction):
             # The same place in other networks of MMagic.
             'edsr': {r'body\.\d+\.conv1': 16},
             'rrdb': {r'body\.\d+\.rdb1\.conv1': 16},
+            # Its decoder, where StyleGAN's features come in.
+            'glean': {r'decoder\.\d+\.upsample_conv': 16},
         }
     )
     image_input = SmallImageInput()

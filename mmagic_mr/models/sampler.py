@@ -44,6 +44,7 @@ class Sampler(Host):
         num_samples: int,
         chunk: int | None = None,
         part: slice | None = None,
+        beside: dict[str, Tensor] | None = None,
         **source,
     ) -> Tensor:
         """Samples of the generator, in float32.
@@ -56,6 +57,7 @@ class Sampler(Host):
                 `mmagic_mr.models.chunks`; None: all of them.
             part: Which of the K samples are drawn, with the noise that they have among
                 all of them; None: all.
+            beside: A dict that gets `beside_samples`; with chunks it stays empty.
             source: Of the noise, see `mmagic_mr.sampling.sampling`. With chunks,
                 ``z`` or ``seeds``.
 
@@ -70,7 +72,7 @@ class Sampler(Host):
         if chunk is None or chunk >= count or not torch.is_grad_enabled():
             if count < num_samples:
                 whole = Part(whole, noise, first, first + count)
-            return self._drawn(network, batch, whole)
+            return self._drawn(network, batch, whole, beside)
         bare = unwrap(network)
 
         def run(some: slice, _) -> Tensor:
@@ -96,9 +98,11 @@ class Sampler(Host):
         with forward_replaced(bare, samples):
             return network(batch.x)
 
-    def _drawn(self, network, batch: Batch, drawing: Drawing) -> Tensor:
+    def _drawn(self, network, batch: Batch, drawing: Drawing, beside=None) -> Tensor:
         with self._lean(), drawing.opened():
             output = self.generate(network, drawing.enter(batch.x))
+            if beside is not None:
+                beside.update(self.beside_samples(output))
             samples = drawing.samples(self.to_samples(output))
         return full_precision(samples)
 

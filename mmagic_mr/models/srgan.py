@@ -1,11 +1,14 @@
 """SRGAN that draws many samples."""
 
+from types import MappingProxyType
+
 from torch import Tensor
 
 from mmagic_mr.errors import UserError
 from mmagic_mr.host import MODELS, SRGAN
 from mmagic_mr.models.batch import Batch
 from mmagic_mr.models.gan import MomentGAN
+from mmagic_mr.models.perceptual import perceptual_losses
 from mmagic_mr.models.restoration import OptionalPixelLoss, Restoration
 
 
@@ -15,6 +18,8 @@ class MRSRGAN(MomentGAN, Restoration, OptionalPixelLoss, SRGAN):
 
     They replace ``pixel_loss`` and ``perceptual_loss``; what is replaced is not built
     either (MMagic's perceptual loss downloads a VGG19).
+    ``keep=dict(perceptual_loss='mean')`` leaves the latter, on the mean of the features
+    over the samples.
 
     Args:
         kwargs: Those of `MomentGAN`, `MomentReconstruction` and MMagic's ``SRGAN``.
@@ -39,6 +44,7 @@ class MRSRGAN(MomentGAN, Restoration, OptionalPixelLoss, SRGAN):
 
     mmagic_class = SRGAN
     reconstruction_terms = ('pixel_loss', 'perceptual_loss')
+    perceptual_terms = MappingProxyType({'perceptual_loss': 'perceptual_loss'})
     used_arguments = (
         'generator',
         'discriminator',
@@ -66,8 +72,11 @@ class MRSRGAN(MomentGAN, Restoration, OptionalPixelLoss, SRGAN):
     def host_losses(self, batch: Batch, samples: Tensor) -> dict[str, Tensor]:
         losses = super().host_losses(batch, samples)
         if self.perceptual_loss is not None:
-            y = batch.y.repeat_interleave(samples.shape[1], 0)
-            terms = self.perceptual_loss(samples.flatten(0, 1), y)
+            target = self.perceptual_target(batch)
             names = 'loss_perceptual', 'loss_style'
-            losses |= {n: t for n, t in zip(names, terms, strict=True) if t is not None}
+            losses |= perceptual_losses(self.perceptual_loss, samples, target, names)
         return losses
+
+    def perceptual_target(self, batch: Batch) -> Tensor:
+        """What the features are compared with, (N, C, H, W)."""
+        return batch.y

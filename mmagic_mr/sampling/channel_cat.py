@@ -173,6 +173,9 @@ class ChannelCat:
         cat = args[0] if args else None
         if isinstance(cat, cls) and func in _POINTWISE:
             return cat._activate(func, args[1:], kwargs)
+        if isinstance(cat, cls) and func is F.pad and len(args[1]) <= 4:  # of places
+            parts = [F.pad(part, *args[1:], **kwargs) for part in cat.checked()]
+            return cls(parts, cat.forward)
         if isinstance(cat, cls) and func in _CONVOLUTIONS and len(args) > 1:
             return cat._convolve(func, *args[1:], **kwargs)
         cats = [arg for arg in leaves((args, kwargs)) if isinstance(arg, cls)]

@@ -5,18 +5,19 @@ A new host is one entry in `HOSTS`; tests/models/test_hosts.py does the rest.
 
 import copy
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from mmagic.registry import MODELS
-from mmagic.structures import DataSample
 from mmengine.config import ConfigDict
 from mmengine.optim import OptimWrapperDict, build_optim_wrapper
 from mmengine.registry import init_default_scope
 from torch import nn
+from torch.nn.utils.spectral_norm import SpectralNorm
 
 import mmagic_mr.plugin  # noqa: F401
 from helpers import pix2pix
+from helpers.host_configs import AOT, DEEPFILL, SIZE, gl_data, real_data, sr_data
 
 GAN = dict(type='GANLoss', gan_type='vanilla', loss_weight=1.0)
 BN = dict(type='BN')
@@ -40,6 +41,17 @@ RRDB = dict(
     growth_channels=4,
 )
 ESRGAN = SRGAN | dict(type='MRESRGAN', generator=RRDB, noise='rrdb')
+REAL = ESRGAN | dict(
+    type='MRRealESRGAN',
+    data_preprocessor=dict(type='DataPreprocessor', mean=[0.0], std=[255.0]),
+    discriminator=dict(
+        type='UNetDiscriminatorWithSpectralNorm', in_channels=3, mid_channels=2
+    ),
+    is_use_sharpened_gt_in_pixel=True,
+    is_use_sharpened_gt_in_percep=True,
+    is_use_sharpened_gt_in_gan=True,
+    is_use_ema=False,
+)
 EDIT = dict(
     type='MREditModel',
     data_preprocessor=SRGAN['data_preprocessor'],
@@ -84,37 +96,6 @@ GLCIC = dict(
 )
 
 
-def image(rng, size):
-    return torch.randint(256, (3, size, size), generator=rng).float()
-
-
-def sr_data(n=4, size=8):
-    rng = torch.Generator().manual_seed(1)
-    data = dict(inputs=[], data_samples=[])
-    for i in range(n):
-        sample = DataSample(metainfo=dict(img_path=f'lq/{i}.png'))
-        sample.set_tensor_data(dict(gt_img=image(rng, 4 * size)))
-        data['inputs'].append(image(rng, size))
-        data['data_samples'].append(sample)
-    return data
-
-
-def gl_data(n=4, size=32):
-    """Holes of 12x10 in boxes of 16x16."""
-    rng = torch.Generator().manual_seed(1)
-    data = dict(inputs=[], data_samples=[])
-    for i in range(n):
-        gt, mask = image(rng, size), torch.zeros(1, size, size)
-        mask[:, 2 + i : 14 + i, 5:15] = 1
-        sample = DataSample(
-            metainfo=dict(gt_path=f'gt/{i}.png', mask_bbox=(1 + i, 3, 16, 16))
-        )
-        sample.set_tensor_data(dict(gt_img=gt, mask=mask))
-        data['inputs'].append(torch.where(mask > 0, 100.0, gt))
-        data['data_samples'].append(sample)
-    return data
-
-
 class Perceptual(nn.Module):
     """In place of MMagic's, which fetches a network."""
 
@@ -131,16 +112,24 @@ class Spec:
         data: Makes a batch of n inputs as a loader gives it.
         effects: Argument of MMagic's constructor that is a loss -> a config of it, and
             the name in the log under which it then appears.
+        beside: What else such arguments, by their names, need.
     """
 
     config: dict
     data: Callable[..., dict]
     effects: dict[str, tuple] = field(default_factory=dict)
+    beside: Callable[[list[str]], dict] = lambda names: {}
+
+    def arguments(self, names: list[str]) -> dict:
+        """Of a model that has these of its losses."""
+        given = {name: copy.deepcopy(self.effects[name][0]) for name in names}
+        return given | self.beside(names)
 
 
 MODELS.register_module(module=Perceptual, force=True)
 L1 = dict(type='L1Loss')
 PERCEPTUAL = dict(type='Perceptual'), 'loss_perceptual'
+SHIFT = dict(type='DiscShiftLoss'), 'loss_disc_shift'
 HOSTS = {
     'pix2pix': Spec(
         {k: v for k, v in pix2pix.config().items() if k not in pix2pix.OURS},
@@ -153,6 +142,9 @@ HOSTS = {
     'esrgan': Spec(
         ESRGAN, sr_data, dict(pixel_loss=(L1, 'loss_pix'), perceptual_loss=PERCEPTUAL)
     ),
+    'real_esrgan': Spec(
+        REAL, real_data, dict(pixel_loss=(L1, 'loss_pix'), perceptual_loss=PERCEPTUAL)
+    ),
     'edit': Spec(EDIT, sr_data, dict(pixel_loss=(L1, 'loss_pix'))),
     'glcic': Spec(
         GLCIC,
@@ -160,7 +152,30 @@ HOSTS = {
         dict(
             loss_l1_hole=(L1, 'loss_l1_hole'),
             loss_l1_valid=(L1, 'loss_l1_valid'),
-            loss_disc_shift=(dict(type='DiscShiftLoss'), 'loss_disc_shift'),
+            loss_disc_shift=SHIFT,
+        ),
+    ),
+    'aot': Spec(
+        AOT,
+        lambda n=4: gl_data(n, 32),
+        dict(
+            loss_l1_valid=(L1, 'loss_l1_valid'),
+            loss_composed_percep=(PERCEPTUAL[0], 'loss_out_percep'),
+        ),
+        lambda names: dict(loss_out_percep='loss_composed_percep' in names),
+    ),
+    'two_stage': Spec(
+        DEEPFILL,
+        lambda n=4: gl_data(n, SIZE),
+        dict(
+            loss_l1_hole=(L1, 'stage2_loss_l1_hole'),
+            loss_l1_valid=(L1, 'stage2_loss_l1_valid'),
+            loss_composed_percep=(PERCEPTUAL[0], 'stage2_loss_composed_percep'),
+            loss_tv=(dict(type='MaskedTVLoss'), 'stage2_loss_tv'),
+            loss_disc_shift=SHIFT,
+        ),
+        lambda names: dict(
+            stage2_loss_type=(*({*names} - {'loss_disc_shift'}), 'loss_gan')
         ),
     ),
 }
@@ -225,25 +240,36 @@ def map_batch(batch, function):
     )
 
 
-def noisy_network(model):
-    (network,) = model.noisy_networks()
+def drawn(model, batch, k, **source):
+    """Samples, and the batch with what else the generator returned."""
+    network, beside = getattr(model, model.generator_name), {}
+    samples = model.draw(network, batch, k, beside=beside, **source)
+    return samples, replace(batch, **beside)
+
+
+def steady(network):
+    """Spectral norms that do not move from one call to the next."""
+    for module in network.modules():
+        for hook in module._forward_pre_hooks.values():
+            if isinstance(hook, SpectralNorm):
+                hook.n_power_iterations = 0
     return network
 
 
 def check_update_equals_that_of_repeated_inputs(model, data, n=2, k=3):
     """Every term of the generator's loss, and its gradient, in double precision."""
-    model.double()
+    steady(model.double())
     batch = batch_of(model, data).first(n)
     batch = map_batch(batch, lambda v: v.double() if v.is_floating_point() else v)
     network, z = getattr(model, model.generator_name), {}
-    samples = model.draw(network, batch, k, keep=z)
+    samples, batch = drawn(model, batch, k, keep=z)
     shared = model.generator_losses(batch, samples)
     weights = list(network.parameters())
     ours = torch.autograd.grad(sum(shared.values()), weights)
 
     z = {site: values.flatten(0, 1)[:, None] for site, values in z.items()}
     batch = map_batch(batch, lambda v: v.repeat_interleave(k, 0))
-    samples = model.draw(network, batch, 1, z=z)
+    samples, batch = drawn(model, batch, 1, z=z)
     repeated = model.generator_losses(batch, samples)
     theirs = torch.autograd.grad(sum(repeated.values()), weights)
     assert shared.keys() == repeated.keys()
@@ -303,9 +329,13 @@ def check_released_checkpoints_load(model, stock):
     result = model.load_state_dict(stock.state_dict(), strict=False)
     assert result.unexpected_keys == []
     new = [k for k in result.missing_keys if not k.startswith('predictor.')]
-    site = noisy_network(model)
-    prefix = next(n for n, m in model.named_modules() if m is site)
-    assert new == [f'{prefix}.{s}.noise.conv.weight' for s in model.noise_sites]
+    networks = model.noisy_networks()
+    prefixes = [n for n, m in model.named_modules() if any(m is x for x in networks)]
+    assert new == [
+        f'{prefix}.{site}.noise.conv.weight'
+        for prefix in prefixes
+        for site in model.noise_sites
+    ]
     for name, value in stock.state_dict().items():
         assert torch.equal(model.state_dict()[name], value)
 

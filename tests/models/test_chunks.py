@@ -45,6 +45,8 @@ class InBfloat16(OptimWrapper):
 
 def build(host, chunk, **kwargs):
     config = dict(num_samples=K, sample_chunk=chunk, sample_losses=LOSSES) | kwargs
+    if host == 'two_stage':  # whose terms need it in one piece
+        config['stage1_loss_type'] = None
     model = hosts.build(hosts.HOSTS[host].config, **copy.deepcopy(config))
     torch.manual_seed(3)  # of which the noise is a function
     return model

@@ -63,6 +63,16 @@ def bound(network, function, trained):
     return total
 
 
+def of_attention(generator, batch):
+    attention = generator.stage2.contextual_attention_neck.contextual_attention
+    side = batch.x.shape[-1] // 4
+    features = torch.rand(N, 16, side, side, requires_grad=True)
+    with FlopCounterMode(display=False) as counter:
+        output, _ = attention(features, features, torch.zeros(N, 1, side, side))
+        output.sum().backward()
+    return counter.get_total_flops()
+
+
 @pytest.mark.parametrize('host', hosts.HOSTS)
 def test_flop_are_those_of_the_architecture(host):
     spec = hosts.HOSTS[host]
@@ -85,8 +95,10 @@ def test_flop_are_those_of_the_architecture(host):
         if host == 'esrgan':  # relativistic: the targets are judged as well
             calls = seen_by_layers(network, lambda: judge(1))
             expected += N * sum(flop(m, x, y) * x.shape[1] for m, x, y, _ in calls)
+    if host == 'two_stage':  # attention, whose weights are features, once for an input
+        expected += of_attention(generator, batch)
     with FlopCounterMode(display=False) as counter:
-        samples = model.draw(generator, batch, K, seeds=[1, 2])
+        samples, batch = hosts.drawn(model, batch, K, seeds=[1, 2])
         sum(model.generator_losses(batch, samples).values()).backward()
     print(f'{host}: {counter.get_total_flops() / expected:.4f} of the bound')
     assert 0.97 < counter.get_total_flops() / expected < 1.03

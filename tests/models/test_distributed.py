@@ -37,6 +37,14 @@ HOSTS = {
         hosts.optim_wrapper,
         hosts.gl_data,
     ),
+    **{
+        name: (
+            partial(hosts.build, hosts.HOSTS[name].config),
+            partial(hosts.optim_wrapper, optimizer=dict(type='SGD', lr=1e-6)),
+            hosts.HOSTS[name].data,
+        )
+        for name in ('real_esrgan', 'aot', 'two_stage')
+    },
     'edit': (
         partial(hosts.build, hosts.EDIT),
         SLOWLY,
@@ -138,6 +146,9 @@ def pretraining(scope: Scope, data_root, work_dir) -> dict:
         ('esrgan', CRPS),
         ('glcic', PROXY),
         ('edit', MR),
+        ('real_esrgan', MR),
+        ('aot', MR),
+        ('two_stage', PROXY),
         ('wgan', MR),
         ('pix2pix in chunks', MR),
         ('edit in chunks', MR),

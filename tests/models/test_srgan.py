@@ -244,3 +244,23 @@ def test_hosts_schedule():
     model = build(train_cfg=dict(disc_steps=2, disc_init_steps=3))
     turns = [model.generator_turn(i) for i in range(8)]
     assert turns == [None] * 4 + [2, None, 3, None]
+
+
+@pytest.mark.slow
+def test_glean_is_this_host_with_another_network():
+    network = dict(
+        type='GLEANStyleGANv2', in_size=8, out_size=16, num_rrdbs=1, rrdb_channels=4
+    )
+    model = hosts.build(
+        hosts.SRGAN | dict(generator=network, noise='glean', discriminator=None),
+        sample_losses=dict(crps=dict(type='CRPSLoss')),
+    ).eval()
+    x = torch.rand(2, 3, 8, 8)
+    with torch.no_grad():
+        samples = model.sample(x, 3, seed=1)
+        assert torch.equal(samples, model.sample(x, 3, seed=1))  # no noise but ours
+        model.share_work = False
+        repeated = model.sample(x, 3, seed=1)
+    torch.testing.assert_close(samples, repeated, rtol=1e-4, atol=1e-5)
+    assert samples.shape == (2, 3, 3, 16, 16)
+    assert samples.std(1).max() > 0.01

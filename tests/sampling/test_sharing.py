@@ -3,7 +3,7 @@
 import pytest
 import torch
 from torch import nn
-from torch.nn.functional import relu
+from torch.nn.functional import pad, relu
 
 from mmagic_mr.errors import UserError
 from mmagic_mr.sampling.channel_cat import ChannelCat
@@ -411,6 +411,21 @@ def test_convolutions_of_a_put_off_concatenation(groups):
         return a + f.conv_transpose2d(other, transposed, padding=1, groups=groups)
 
     check_equals_repeated(network, 2, 3, shape=(4, 4, 4))
+
+
+@pytest.mark.parametrize('mode', ['constant', 'reflect', 'replicate'])
+def test_padding_of_a_put_off_concatenation_leaves_it_put_off(mode):
+    """As before a convolution with padding of another kind than zeros."""
+    x, h = rows(2, 3)
+    with SharedForward(2, 3):
+        padded = pad(torch.cat([x, h], 1), (1, 2, 2, 1), mode)
+        assert isinstance(padded, ChannelCat)
+        assert [len(part) for part in padded.parts] == [2, 6]
+        in_channels = pad(torch.cat([x, h], 1), (0, 0, 0, 0, 1, 1))
+        assert in_channels.shape[1] == 2 + x.shape[1] + h.shape[1]
+    both = torch.cat([x.repeat_interleave(3, 0), h], 1)
+    expected = pad(both, (1, 2, 2, 1), mode)
+    assert torch.equal(padded.materialize(), expected)
 
 
 def test_a_part_that_changes_after_the_concatenation():
