@@ -236,7 +236,7 @@ class MomentGAN(MomentReconstruction):
         network = self.bare_discriminator
         return self.penalty_weight * gradient_penalty(
             lambda images: self.discriminate(network, batch, images),
-            *(real, fake, share.to(real.device), mask),
+            *(real, fake, share.to(real.device, non_blocking=True), mask),
         )
 
     def _check_penalty(self) -> None:
