@@ -124,7 +124,7 @@ class MomentReconstruction(Sampler):
         self.gen_batch_size = gen_batch_size
         self.share_work = share_work
         self.sample_chunk, self.recompute = sample_chunk, recompute
-        self._said: set[str] = set()
+        self._warn_of_chunks()
         self.noise_sites: list[str] = []
         if noise is not None:
             for network in self.noisy_networks():
