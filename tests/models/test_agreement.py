@@ -44,7 +44,7 @@ def both_ways(name, loss, kind):
         total = sum(model.generator_losses(batch, samples).values())
         gradients = torch.autograd.grad(total, list(network.parameters()))
         flat = torch.cat([g.double().flatten() for g in gradients])
-        found.append((float(total), flat))
+        found.append((float(total.detach()), flat))
     return found
 
 
