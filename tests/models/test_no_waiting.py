@@ -59,7 +59,8 @@ def runner_of(host, work_dir, hooks=(), **changes):
     hosts.trained(model).init_weights = lambda: None
     wrapper = dict(
         type='OptimWrapper',
-        optimizer=dict(type='Adam', lr=1e-3),
+        # A small eps makes whole steps of gradients that are no more than rounding
+        optimizer=dict(type='Adam', lr=1e-3, eps=1e-2),
         clip_grad=dict(max_norm=10.0),
     )
     return Runner(
@@ -117,7 +118,7 @@ def test_a_training_waits_where_it_reads_its_log(tmp_path, monkeypatch):
     assert found.keys() == expected.keys()
     assert {'train/grad_norm', 'train/sample_std', 'train/balance_crps'} <= found.keys()
     for name, values in expected.items():
-        assert found[name] == pytest.approx(values, rel=1e-4), name
+        assert found[name] == pytest.approx(values, rel=1e-3), name
 
     (first, _), *others = watch.seen
     # What is known from then on: the predictor is trained, and how often each was moved
