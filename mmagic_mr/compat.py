@@ -14,7 +14,7 @@ import warnings
 
 import torch
 
-from mmagic_mr import lazy_packages, lazy_registry
+from mmagic_mr import lazy_packages, lazy_registry, log_values
 from mmagic_mr.checkpoints.files import allow_log_history, safe_loading, write
 from mmagic_mr.checkpoints.latest import find_latest
 from mmagic_mr.errors import UserError
@@ -296,6 +296,20 @@ def resume_from_the_own_folder():
     _replace_in_runner('find_latest_checkpoint', made)
 
 
+def log_without_waiting():
+    """Lets a training step be logged while the device is still at work on it.
+
+    Symptom: on a GPU the host waits for it once for each value of the log, in every
+    iteration, whatever the interval of the log.
+    """
+    from mmengine.logging import MessageHub
+
+    try:
+        MessageHub('probe').update_scalar('probe', torch.zeros((), device='meta'))
+    except (RuntimeError, NotImplementedError):  # there is no value to wait for
+        log_values.let_values_wait()
+
+
 def mend() -> None:
     """Apply every fix whose fault is there. Calling it again does nothing new."""
     import_optimizers()
@@ -308,3 +322,4 @@ def mend() -> None:
     load_checkpoints_as_data()
     write_checkpoints_whole()
     resume_from_the_own_folder()
+    log_without_waiting()

@@ -3,11 +3,33 @@
 python tools/train.py configs/pix2pix_proxy_mr2_cityscapes.py
 """
 
+import argparse
 from pathlib import Path
 
 from mmagic_mr import cli, training
 
 CONFIGS = Path(__file__).resolve().parent.parent / 'configs'
+AMP = 'auto', 'bf16', 'fp16'
+
+
+def amp_name(value):
+    """A word after --amp; it may be the config, which then stands in its place."""
+    if value in AMP:
+        return value
+    raise argparse.ArgumentTypeError(
+        f'{value!r} is none of {", ".join(AMP)}; if it is the config, put it first '
+        f'(tools/train.py {value} --amp) or write --amp=auto'
+    )
+
+
+def checkpoint_name(value):
+    """A word after --resume, likewise."""
+    if not value.endswith('.py'):
+        return value
+    raise argparse.ArgumentTypeError(
+        f'{value!r} is a config, and no checkpoint: put it first '
+        f'(tools/train.py {value} --resume) or write --resume=auto'
+    )
 
 
 def parse_args():
@@ -17,6 +39,7 @@ def parse_args():
         '--resume',
         nargs='?',
         const='auto',
+        type=checkpoint_name,
         metavar='CHECKPOINT',
         help='go on from this checkpoint, or from the latest one in the work dir',
     )
@@ -24,7 +47,8 @@ def parse_args():
         '--amp',
         nargs='?',
         const='auto',
-        choices=['auto', 'bf16', 'fp16'],
+        type=amp_name,
+        metavar='{' + ','.join(AMP) + '}',
         help='mixed precision: bfloat16 where the device has it, a CPU too (auto), '
         'there or an error (bf16), or float16 with scaling of the loss (fp16; a GPU)',
     )

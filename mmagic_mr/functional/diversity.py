@@ -184,10 +184,12 @@ def ndiv(
     squares = by_pair(samples, lambda a, b: ((a - b).square() * inside).sum((1, 2, 3)))
     apart = squares.clamp(min=SQUARED_DISTANCE_FLOOR).sqrt()
     wanted = _noise_distances(noise, samples, power=2)
-    first, second = pairs_of(samples.shape[1])
+    k = samples.shape[1]
+    first, second = pairs_of(k, samples.device)
     # Each pair as seen from either of its samples: the denominators differ
     terms = [
-        (alpha * _share(wanted, of, first, second) - _share(apart, of, first, second))
+        alpha * _share(wanted, k, of, first, second)
+        - _share(apart, k, of, first, second)
         for of in (first, second)
     ]
     return _mean_of_images(torch.cat(terms, dim=1).relu(), mask)
@@ -286,10 +288,10 @@ def _noise_distances(
     return total / sum(z[0, 0].numel() for z in values)
 
 
-def _share(distances: Tensor, of: Tensor, first: Tensor, second: Tensor) -> Tensor:
+def _share(
+    distances: Tensor, samples: int, of: Tensor, first: Tensor, second: Tensor
+) -> Tensor:
     """Each pair's distance in the sum of all distances of one of its samples."""
-    samples = int(second.max()) + 1  # of a tensor on the CPU
-    of, first, second = (index.to(distances.device) for index in (of, first, second))
     total = distances.new_zeros(len(distances), samples)
     total = total.index_add(1, first, distances.detach())
     total = total.index_add(1, second, distances.detach())

@@ -67,7 +67,7 @@ def by_pair(samples: Tensor, term: Term) -> Tensor:
     return torch.stack([_recomputed(term, rows[k], rows[j]) for k, j in pairs], dim=1)
 
 
-def pairs_of(num_samples: int) -> Tensor:
+def pairs_of(num_samples: int, device: torch.device | None = None) -> Tensor:
     """The pairs k < l of K samples.
 
     Shape:
@@ -77,7 +77,7 @@ def pairs_of(num_samples: int) -> Tensor:
         >>> pairs_of(3).tolist()
         [[0, 0, 1], [1, 2, 2]]
     """
-    return torch.triu_indices(num_samples, num_samples, 1)
+    return torch.triu_indices(num_samples, num_samples, 1, device=device)
 
 
 def mean_difference(samples: Tensor) -> Tensor:

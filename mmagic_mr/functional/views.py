@@ -44,8 +44,10 @@ class Colors(NamedTuple):
             >>> Colors().to_rgb(torch.full((1, 3, 1, 1), -1.0)).flatten()
             tensor([0., 0., 0.])
         """
+        # Filled there: a tensor from here would have to wait for the device
         mean, std = (
-            images.new_tensor(value).view(-1, 1, 1) for value in (self.mean, self.std)
+            torch.stack([images.new_full((1, 1), number) for number in value])
+            for value in (self.mean, self.std)
         )
         levels = (images * std + mean) / 255
         return levels if self.rgb else levels.flip(-3)

@@ -3,11 +3,14 @@
 import logging
 
 import numpy as np
+import torch
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
+from torch import Tensor
 
 from mmagic_mr.checks import Count, Natural, NotNegative, Ratio, checked
 from mmagic_mr.host import HOOKS
+from mmagic_mr.log_values import fetched
 
 ADVICE = (
     'What to do: take out reconstruction terms (rec_loss, pixel_loss_weight), which '
@@ -61,23 +64,26 @@ class SampleCollapseHook(Hook):
     ) -> None:
         self.window, self.threshold, self.floor = window, threshold, floor
         self.warmup = window if warmup is None else warmup
-        self._sample_vars, self._pred_vars, self._largest = [], [], 0.0
+        self._sample_stds: list[Tensor] = []
+        self._pred_stds: list[Tensor] = []
+        self._largest = 0.0
 
     def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
         # No samples in an update of the discriminator alone, no spread with K = 1.
         if not outputs or 'sample_std' not in outputs:
             return
-        self._sample_vars.append(float(outputs['sample_std']) ** 2)
+        self._sample_stds.append(torch.as_tensor(outputs['sample_std']))
         if 'pred_std' in outputs:
-            self._pred_vars.append(float(outputs['pred_std']) ** 2)
+            self._pred_stds.append(torch.as_tensor(outputs['pred_std']))
         if (runner.iter + 1) % self.window == 0:
             self._judge(runner)
-            self._sample_vars, self._pred_vars = [], []
+            self._sample_stds, self._pred_stds = [], []
 
     def _judge(self, runner):
-        sample_var = np.mean(self._sample_vars)
-        predicted = bool(self._pred_vars)
-        reference = np.mean(self._pred_vars) if predicted else self._largest
+        count, predicted = len(self._sample_stds), bool(self._pred_stds)
+        variances = np.square(fetched([*self._sample_stds, *self._pred_stds]))
+        sample_var = variances[:count].mean()
+        reference = variances[count:].mean() if predicted else self._largest
         self._largest = max(self._largest, sample_var)
         if runner.iter + 1 <= self.warmup:
             return
@@ -94,7 +100,7 @@ class SampleCollapseHook(Hook):
             return
         print_log(
             'The samples collapse: the samples of an input are nearly the same. Over '
-            f'the last {len(self._sample_vars)} iterations (up to iteration '
+            f'the last {count} iterations (up to iteration '
             f'{runner.iter + 1}) their variance was {said}. {ADVICE}',
             logger='current',
             level=logging.WARNING,

@@ -17,8 +17,10 @@ from torch.utils.data import DataLoader, Sampler
 
 from mmagic_mr.checkpoints.files import UnreadableError, write
 from mmagic_mr.errors import UserError
+from mmagic_mr.hooks.divergence import FirstNonFinite
 from mmagic_mr.hooks.predictor_file import likelihood, load_predictor, read_checkpoint
 from mmagic_mr.host import MODELS, eval_mode, is_resumed, loaders_of
+from mmagic_mr.log_values import fetched
 
 # What the file of an unfinished pretraining holds beside the predictor.
 _PROGRESS = ('optim_wrapper', 'iter', 'best_nll', 'best_iter', 'finished')
@@ -101,6 +103,7 @@ class Pretraining:
         self.best_nll = float('inf')
         self.best_iter = 0
         self.finished = False
+        self._watch = FirstNonFinite()
 
     @staticmethod
     def _common_seed() -> int:
@@ -153,15 +156,22 @@ class Pretraining:
             network.train()
             terms = self._step(network, next(batches))
             self.iter += 1
-            if self.iter % self.log_interval == 0:
+            validates = (
+                self.iter % self.val_interval == 0 or self.iter == self.max_iters
+            )
+            logs = self.iter % self.log_interval == 0
+            if logs or validates:
+                self._check_watch()
+            if logs:
                 pace = (time.time() - start) / (self.iter - first)
                 left = timedelta(seconds=int(pace * (self.max_iters - self.iter)))
-                nll = float(sum(terms.values()))
-                self._log(f'nll: {nll:.4f}{_each(terms)}  at most {left} left')
+                numbers = fetched([*terms.values(), sum(terms.values())])
+                nll, each = numbers.pop(), dict(zip(terms, numbers, strict=True))
+                self._log(f'nll: {nll:.4f}{_each(each)}  at most {left} left')
                 self._scalar('nll', nll)
-                for view, term in terms.items() if len(terms) > 1 else ():
-                    self._scalar(f'nll_{view}', float(term))
-            if self.iter % self.val_interval == 0 or self.iter == self.max_iters:
+                for view, term in each.items() if len(each) > 1 else ():
+                    self._scalar(f'nll_{view}', term)
+            if validates:
                 self._validate()
 
     def _step(self, network: nn.Module, data: dict) -> dict[str, Tensor]:
@@ -170,7 +180,7 @@ class Pretraining:
         with self.optim.optim_context(network):
             terms = self._likelihoods(network, batch)
             loss = sum(terms.values())
-        self._check_finite(float(loss.detach()))
+        self._watch.note(self.iter, ['nll'], loss.detach().reshape(1))
         self.optim.update_params(loss)
         return {view: term.detach() for view, term in terms.items()}
 
@@ -182,12 +192,17 @@ class Pretraining:
         # `True`: targets are normalized in training mode alone.
         return self.model.make_batch(self.model.data_preprocessor(data, True))
 
-    def _check_finite(self, nll: float) -> None:
-        if not math.isfinite(nll):
-            raise UserError(
-                f"the predictor's NLL is {nll} at iteration {self.iter}: lower the "
-                'learning rate, or set nll=dict(min_noise=...)'
-            )
+    def _check_watch(self) -> None:
+        """Of all updates so far; nothing was saved since it was last looked at."""
+        first = self._watch.read()
+        if first is not None:
+            self._stop(first[0])
+
+    def _stop(self, iteration: int) -> None:
+        raise UserError(
+            f"the predictor's NLL is not finite at iteration {iteration}: lower the "
+            'learning rate, or set nll=dict(min_noise=...)'
+        )
 
     def _distributed(self) -> nn.Module:
         if not dist.is_distributed():
@@ -202,7 +217,8 @@ class Pretraining:
     def _validate(self) -> None:
         """Measure the NLL on the validation set; keep the predictor if it is lowest."""
         nll, images = self._validation_nll()
-        self._check_finite(nll)
+        if not math.isfinite(nll):
+            self._stop(self.iter)
         improved = nll < self.best_nll
         if improved:
             self.best_nll, self.best_iter = nll, self.iter

@@ -20,6 +20,7 @@ from mmengine.logging import print_log
 from torch import Tensor, nn
 
 from mmagic_mr.checks import Count, Positive, Range, checked
+from mmagic_mr.log_values import fetched
 
 GAN = 'loss_gan_g'
 # The discriminator's gradients of a mean over many pixels are lost in float16 without a
@@ -141,8 +142,8 @@ class Balance:
         self._means[name] = torch.where(comparable(gan, norm), mean, before)
 
     def _judge(self) -> None:
-        for name, logarithm in self._means.items():
-            mean = float(logarithm.exp())
+        means = fetched([logarithm.exp() for logarithm in self._means.values()])
+        for name, mean in zip(self._means, means, strict=True):
             if not math.isfinite(mean):
                 continue
             verdict = next(v for v, (a, b, _) in WORDS.items() if a <= mean < b)

@@ -22,6 +22,7 @@ from mmagic_mr.models.chunks import batch_norms, in_chunks, slices
 from mmagic_mr.models.compiling import compile_parts
 from mmagic_mr.models.gradient_penalty import gradient_penalty
 from mmagic_mr.models.reconstruction import MomentReconstruction
+from mmagic_mr.models.sampler import is_chunked
 
 
 class MomentGAN(MomentReconstruction):
@@ -128,18 +129,25 @@ class MomentGAN(MomentReconstruction):
         chunk, k = self.sample_chunk, images.shape[1]
         if chunk is None or chunk >= k or not images.requires_grad:
             return self._judged(network, batch, images)
-        if batch_norms(network):
-            self._warn_once(
-                f'sample_chunk={chunk}: {type(unwrap(network)).__name__} has batch '
-                'normalization and judges all samples at once, as without chunks: its '
-                "memory grows with num_samples; norm_cfg=dict(type='IN') mends that"
-            )
+        if batch_norms(network):  # see `_warn_of_chunks`
             return self._judged(network, batch, images)
 
         def run(part: slice, some: Tensor) -> Tensor:
             return self._judged(network, batch, some).unflatten(0, some.shape[:2])
 
         return in_chunks(run, network, slices(k, chunk), images).flatten(0, 1)
+
+    def _warn_of_chunks(self) -> None:
+        super()._warn_of_chunks()
+        network = self.bare_discriminator
+        if network is not None and batch_norms(network) and is_chunked(self):
+            print_log(
+                f'sample_chunk={self.sample_chunk}: {type(network).__name__} has batch '
+                'normalization and judges all samples at once, as without chunks: its '
+                "memory grows with num_samples; norm_cfg=dict(type='IN') mends that",
+                'current',
+                logging.WARNING,
+            )
 
     def _judged(self, network: nn.Module, batch: Batch, images: Tensor) -> Tensor:
         with self._lean():
@@ -257,7 +265,7 @@ class MomentGAN(MomentReconstruction):
         network = self.bare_discriminator
         return self.penalty_weight * gradient_penalty(
             lambda images: self.discriminate(network, batch, images),
-            *(real, fake, share.to(real.device), mask),
+            *(real, fake, share.to(real.device, non_blocking=True), mask),
         )
 
     def _check_penalty(self) -> None:

@@ -143,8 +143,8 @@ class MomentReconstruction(Sampler):
         self.sample_chunk, self.recompute = sample_chunk, recompute
         self.distribute = distribute
         self._share()  # or an error, before anything is trained
-        self._said: set[str] = set()
         self._inputs_checked = False
+        self._warn_of_chunks()
         self.noise_sites: list[str] = []
         if noise is not None:
             for network in self.noisy_networks():

@@ -26,6 +26,11 @@ from mmagic_mr.models.share import (
 from mmagic_mr.sampling import Drawing, LeanBackward, Part
 
 
+def is_chunked(model: nn.Module) -> bool:
+    """Whether the generator's update has more samples than a chunk."""
+    return model.sample_chunk is not None and model.sample_chunk < model.num_samples
+
+
 class Sampler(Host):
     """What draws from a host; `MomentReconstruction` builds its parts."""
 
@@ -82,16 +87,6 @@ class Sampler(Host):
         def samples(*args, **kwargs) -> Tensor:
             return in_chunks(run, bare, slices(count, chunk))
 
-        names = batch_norms(bare)
-        if names:
-            self._warn_once(
-                f'sample_chunk={chunk}: {type(bare).__name__} has batch normalization '
-                f'({names[0]} and {len(names) - 1} more). After the noise its '
-                f'statistics are those of {chunk} samples of each input, not of all: '
-                'the gradient is exact for these, and the update is not the one '
-                "without chunks. For the same update take norm_cfg=dict(type='IN') or "
-                'another without batch statistics, or sample_chunk=None'
-            )
         if network is bare:
             return samples()
         # Through the wrapper, which then knows that gradients are to come.
@@ -111,10 +106,22 @@ class Sampler(Host):
         wanted = self.recompute and torch.is_grad_enabled()
         return LeanBackward() if wanted else nullcontext()
 
-    def _warn_once(self, line: str) -> None:
-        if line not in self._said:
-            self._said.add(line)
-            print_log(line, 'current', logging.WARNING)
+    def _warn_of_chunks(self) -> None:
+        """What batch statistics make of ``sample_chunk``; once, when it is built."""
+        network = unwrap(getattr(self, self.generator_name))
+        names = batch_norms(network)
+        if names and is_chunked(self):
+            print_log(
+                f'sample_chunk={self.sample_chunk}: {type(network).__name__} has batch '
+                f'normalization ({names[0]} and {len(names) - 1} more). After the '
+                f'noise its statistics are those of {self.sample_chunk} samples of '
+                'each input, not of all: the gradient is exact for these, and the '
+                'update is not the one without chunks. For the same update take '
+                "norm_cfg=dict(type='IN') or another without batch statistics, or "
+                'sample_chunk=None',
+                'current',
+                logging.WARNING,
+            )
 
     @property
     def sampled_network(self) -> nn.Module:

@@ -15,10 +15,21 @@ LEAST_SIDE = 32  # in pixels; of a smaller image nothing is left
 class ImageNetScale(nn.Module):
     """Colors in [0, 1] as networks for ImageNet take them."""
 
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        # Buffers: numbers would be sent to the device in each call, which waits for it
+        for name, value in (
+            ('mean', [0.485, 0.456, 0.406]),
+            ('std', [0.229, 0.224, 0.225]),
+        ):
+            channels = torch.tensor(value).view(3, 1, 1)
+            self.register_buffer(name, channels, persistent=False)
+
     def forward(self, images: Tensor) -> Tensor:
-        mean = images.new_tensor([0.485, 0.456, 0.406]).view(3, 1, 1)
-        std = images.new_tensor([0.229, 0.224, 0.225]).view(3, 1, 1)
-        return (images - mean) / std
+        return (images - self.mean) / self.std
 
 
 def alexnet_trunk(

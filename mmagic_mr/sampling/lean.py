@@ -87,7 +87,9 @@ class LeanBackward(TorchFunctionMode):
         if self._outer is not None:
             for kept in self._all:
                 kept.hand_over(*self._outer)
+        # This context and its hooks are in a circle, which is collected some time later
         self._recipes, self._kept = WeakTensorKeyDictionary(), WeakTensorKeyDictionary()
+        self._fresh = []
 
     def __torch_function__(
         self,

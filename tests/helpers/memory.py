@@ -39,7 +39,7 @@ def peak_saved_bytes():
         box = _Box(tensor.detach())
         held.add(box)
         storages = (b.tensor.untyped_storage() for b in held)
-        sizes = {s.data_ptr(): s.nbytes() for s in storages}
+        sizes = {s._cdata: s.nbytes() for s in storages}
         peak[0] = max(peak[0], sum(sizes.values()))
         return box
 

@@ -69,6 +69,24 @@ def test_best_is_kept_and_patience_ends_it(data_root, tmp_path, monkeypatch):
     )
 
 
+def test_a_likelihood_that_is_not_finite_stops_it(data_root, tmp_path, monkeypatch):
+    """Looked at where a line of the log or a validation is due; nothing is saved."""
+    theirs, calls = Pretraining._likelihoods, []
+
+    def scripted(self, network, batch):
+        terms = theirs(self, network, batch)
+        calls.append(self.iter)
+        factor = float('nan') if self.iter == 3 else 1.0
+        return {view: factor * term for view, term in terms.items()}
+
+    monkeypatch.setattr(Pretraining, '_likelihoods', scripted)
+    runner = runner_for(data_root, tmp_path, val_interval=6, log_interval=5)
+    with pytest.raises(UserError, match='NLL is not finite at iteration 3: lower'):
+        pretrain(runner)
+    assert calls == [0, 1, 2, 3, 4]
+    assert not list(tmp_path.glob('predictor/*.pth'))
+
+
 def test_it_learns_and_validates_the_whole_set_frozen(data_root, tmp_path):
     seen = []
     runner = runner_for(

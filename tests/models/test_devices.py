@@ -11,37 +11,35 @@ from contextlib import nullcontext
 import pytest
 import torch
 from helpers import hosts
+from helpers.elsewhere import Generator, second_device
+from helpers.metrics import random_trunk
 from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
 
 from mmagic_mr import losses, sampling
 from mmagic_mr.functional import Moments
 from mmagic_mr.losses.counting import updates_of
 from mmagic_mr.models.reconstruction import MomentReconstruction
+from mmagic_mr.networks import backbone
+from mmagic_mr.sampling.noise import NOISE_TYPES
 
-VIEWS = dict(pixel=1.0, pool4=1.0, diff=1.0, fft=1.0)
+VIEWS = dict(pixel=1.0, pool4=1.0, pool16=1.0, diff=1.0, fft=1.0)
 LOSSES = {
     name: {} for name in losses.__all__ if name not in ('SampleLoss', 'MomentNLLLoss')
 }
 LOSSES['PCAGANLoss'] = dict(interval=1)
 
 
-class Elsewhere(torch.Generator):
-    """A generator that says that it is on a device which is not here."""
-
-    def __new__(cls, device=None):
-        made = super().__new__(cls)
-        made.where = torch.device(device or 'cpu')
-        return made
-
-    @property
-    def device(self):
-        return self.where
-
-
 @pytest.fixture(autouse=True)
 def _as_if_the_device_were_here(monkeypatch):
-    monkeypatch.setattr(torch, 'Generator', Elsewhere)
+    monkeypatch.setattr(torch, 'Generator', Generator)
     monkeypatch.setattr(torch, 'autocast', lambda *_, **__: nullcontext())
+
+
+@pytest.fixture
+def _untrained_trunk(monkeypatch, tmp_path):
+    monkeypatch.setenv('MMAGIC_MR_CACHE', str(tmp_path))
+    path = backbone.backbone_path()
+    backbone.save_backbone(random_trunk(), path, 'alex', 'a test')
 
 
 def known_counts(module):
@@ -73,23 +71,82 @@ def test_a_loss_stays_on_its_device(name, masked):
     if masked and 'target' not in cls.needs:
         views = dict(pixel=1.0)
     loss = known_counts(cls(views=views, **LOSSES[name])).to('meta')
-    samples = meta(2, 6, 3, 16, 16)
-    mask = torch.empty(2, 1, 16, 16, device='meta') if masked else None
+    samples = meta(2, 6, 3, 32, 32)
+    mask = torch.empty(2, 1, 32, 32, device='meta') if masked else None
     loss(samples, *everything_of(loss, samples), mask=mask).backward()
     assert samples.grad.device.type == 'meta'
 
 
-@pytest.mark.parametrize('wrong', ['made on the CPU', 'looked at'])
-def test_the_audit_sees_what_is_wrong(wrong):
-    class Wrong(losses.SampleLoss):
-        def loss_map(self, samples, target):
-            if wrong == 'looked at' and samples.mean() > 0:
-                return target
-            weights = torch.arange(samples.shape[1]).view(1, -1, 1, 1, 1)
-            return (weights * samples).mean(1) - target
+def judged(name, masked, device):
+    """Value and gradient of a loss with all views, the one of features included."""
+    cls, trunk = getattr(losses, name), dict(features=1.0)
+    views = VIEWS | trunk if 'moments' not in cls.needs else dict(pixel=1.0)
+    if masked and 'target' not in cls.needs:
+        views = dict(pixel=1.0)
+    rng = torch.Generator().manual_seed(1)
 
-    with pytest.raises(RuntimeError, match=r'not on the expected device|meta tensors'):
-        Wrong()(meta(2, 6, 3, 8, 8), meta(2, 3, 8, 8))
+    def there(*shape):
+        return torch.rand(shape, generator=rng).to(device)
+
+    loss = known_counts(cls(views=views, **LOSSES[name])).to(device)
+    samples = there(2, 6, 3, 32, 32).requires_grad_()
+    needed = dict(
+        target=there(2, 3, 32, 32),
+        moments=Moments(there(2, 3, 32, 32), 0.5 + there(2, 3, 32, 32)),
+        noise=dict(site=there(2, 6, 4, 2, 2)),
+    )
+    mask = torch.ones(2, 1, 32, 32)
+    mask[..., :16] = 0
+    mask = mask.to(device) if masked else None
+    return loss, samples, [needed[need] for need in loss.needs], mask
+
+
+@pytest.mark.usefixtures('_untrained_trunk')
+@pytest.mark.parametrize('masked', [False, True])
+@pytest.mark.parametrize('name', LOSSES)
+def test_a_loss_is_the_same_on_another_device(name, masked):
+    results = []
+    for there in False, True:
+        with second_device() if there else nullcontext() as device:
+            loss, samples, needed, mask = judged(
+                name, masked, 'meta' if there else 'cpu'
+            )
+            if there:
+                with (
+                    torch.no_grad()
+                ):  # the trunk comes there, and what is asked for once
+                    loss(samples, *needed, mask=mask)
+                device.waits.clear()
+                device.sent = 0
+            value = loss(samples, *needed, mask=mask)
+            value.backward()
+            if there:
+                assert not device.waits
+                assert device.sent == 0
+            results.append([value.detach().cpu(), samples.grad.cpu()])
+    for ours, plain in zip(*results, strict=True):
+        torch.testing.assert_close(ours, plain, rtol=1e-4, atol=1e-6)
+
+
+# A function of the package -> one in its place that leaves a device out, or looks
+WRONG = {
+    'mmagic_mr.functional.views.Pool.__call__': lambda view, images: (
+        images * torch.ones(images.shape[-1])
+    ),
+    'mmagic_mr.losses.base.masked_mean': lambda values, mask=None: (
+        values.mean() if values.mean() > 0 else values.sum()
+    ),
+}
+
+
+@pytest.mark.parametrize('name', WRONG)
+def test_the_audit_of_losses_sees_what_is_wrong(name, monkeypatch):
+    monkeypatch.setattr(name, WRONG[name])
+    expected = r'not on the expected device|meta tensors'
+    with pytest.raises((RuntimeError, NotImplementedError), match=expected):
+        test_a_loss_stays_on_its_device('CRPSLoss', masked=False)
+    with pytest.raises((RuntimeError, AssertionError), match=r'on the CPU|Counter'):
+        test_a_loss_is_the_same_on_another_device('CRPSLoss', masked=False)
 
 
 def on_meta(model):
@@ -172,7 +229,7 @@ def fake(module):
 
 @pytest.mark.parametrize('source', ['fresh', 'seeded', 'seeded there', 'given'])
 @pytest.mark.parametrize('extent', ['map', 'global'])
-@pytest.mark.parametrize('noise_type', ['gaussian', 'categorical'])
+@pytest.mark.parametrize('noise_type', NOISE_TYPES)
 def test_noise_is_where_the_network_is(source, extent, noise_type):
     network = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3), torch.nn.Conv2d(8, 1, 3))
     sites = dict(sites={'1': 4}, extent=extent, type=noise_type)
@@ -193,6 +250,15 @@ def test_noise_is_where_the_network_is(source, extent, noise_type):
             samples = drawing.samples(network(drawing.enter(x)))
     assert samples.shape == (2, 5, 1, 4, 4)
     assert {samples.device.type, kept[key].device.type} == {'cuda'}
+
+
+def test_the_audit_of_noise_sees_what_is_wrong(monkeypatch):
+    def on_the_cpu(conv, z, size):
+        return conv(z.expand(-1, -1, *size) * torch.ones(size))
+
+    monkeypatch.setattr('mmagic_mr.sampling.noise.constant_convolution', on_the_cpu)
+    with pytest.raises(RuntimeError, match='two different devices cuda:0, cpu'):
+        test_noise_is_where_the_network_is('given', 'global', 'gaussian')
 
 
 def test_fake_tensors_are_not_looked_at_either():

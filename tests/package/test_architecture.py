@@ -21,7 +21,7 @@ ROOMS = {
     'study': {'data', 'metrics', 'cli'},
 }
 TORCH_ONLY = ('functional', 'networks', 'losses', 'sampling')
-COMMON = {'errors', 'checks', 'io', 'host'}
+COMMON = {'errors', 'checks', 'io', 'host', 'log_values'}
 
 
 def imports(path):

@@ -1,10 +1,11 @@
 """What is computed again in the backward pass is what would have been kept."""
 
+import gc
 from contextlib import nullcontext
 
 import pytest
 import torch
-from helpers.memory import saved_bytes
+from helpers.memory import peak_saved_bytes, saved_bytes
 from torch import nn
 
 from mmagic_mr.errors import UserError
@@ -147,3 +148,22 @@ def test_a_change_in_place_is_an_error():
         net[2].weight += 1
     with pytest.raises(UserError, match=r'changed in place after the forward pass'):
         output.backward()
+
+
+def test_nothing_is_held_when_the_graph_is_gone():
+    """Not until garbage is collected either: chunks would add up."""
+    net = nn.Sequential(network(), nn.Tanh())
+    gc.collect()
+    gc.disable()
+    try:
+        with peak_saved_bytes() as peak:
+            peaks = []
+            for _ in range(3):
+                with LeanBackward():
+                    output = net(images())
+                output.sum().backward()
+                del output
+                peaks.append(peak[0])
+        assert peaks[0] == peaks[2] > 0
+    finally:
+        gc.enable()

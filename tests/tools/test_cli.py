@@ -2,7 +2,9 @@
 
 import argparse
 import errno
+import importlib.util
 import os
+import re
 import subprocess
 import sys
 
@@ -232,3 +234,36 @@ def test_stopping_after_the_predictor_needs_one():
     for without in Config(dict(custom_hooks=[dict(type='CollageHook')])), Config({}):
         with pytest.raises(UserError, match='has no PredictorPretrainHook'):
             training.stop_after_predictor(without)
+
+
+def parsed_by_train(monkeypatch, *words):
+    path = ROOT / 'tools' / 'train.py'
+    spec = importlib.util.spec_from_file_location('tools_train', path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    monkeypatch.setattr(sys, 'argv', ['train.py', *words])
+    return module.parse_args()
+
+
+def test_precision_may_be_named_or_not(monkeypatch):
+    for words in ['c', '--amp'], ['--amp=auto', 'c'], ['--amp', 'auto', 'c']:
+        args = parsed_by_train(monkeypatch, *words)
+        assert (args.config, args.amp, args.resume) == ('c', 'auto', None)
+    assert parsed_by_train(monkeypatch, 'c', '--amp', 'bf16').amp == 'bf16'
+    assert parsed_by_train(monkeypatch, 'c').amp is None
+    assert parsed_by_train(monkeypatch, 'c.py', '--resume').resume == 'auto'
+    assert parsed_by_train(monkeypatch, '--resume', 'a.pth', 'c.py').resume == 'a.pth'
+
+
+@pytest.mark.parametrize(
+    ('words', 'said'),
+    [
+        (['--amp', 'pix2pix_demo'], "argument --amp: 'pix2pix_demo' is none of auto"),
+        (['--amp', 'c.py', '--fast'], r'tools/train.py c.py --amp\)'),
+        (['--resume', 'c.py'], r"argument --resume: 'c.py' is a config"),
+    ],
+)
+def test_a_config_after_an_option_is_no_value_of_it(monkeypatch, capsys, words, said):
+    with pytest.raises(SystemExit, match='2'):
+        parsed_by_train(monkeypatch, *words)
+    assert re.search(said, capsys.readouterr().err)
