@@ -2,7 +2,7 @@
 
 import logging
 from copy import deepcopy
-from typing import final
+from typing import Literal, final
 
 import numpy as np
 import torch
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from mmagic_mr.checks import Count, Ratio, check_kind, checked
 from mmagic_mr.errors import UserError
 from mmagic_mr.functional import Moments, masked_mean, variance_of
-from mmagic_mr.host import unwrap
+from mmagic_mr.host import eval_mode, unwrap
 from mmagic_mr.models import arguments
 from mmagic_mr.models.arguments import build
 from mmagic_mr.models.batch import Batch
@@ -22,7 +22,8 @@ from mmagic_mr.models.compiling import compile_parts
 from mmagic_mr.models.ema import AveragedGenerator
 from mmagic_mr.models.input_norm import InputNorm
 from mmagic_mr.models.sampler import Sampler
-from mmagic_mr.sampling import add_noise_sites
+from mmagic_mr.sampling import Drawing, NoiseInput, add_noise_sites, list_sites
+from mmagic_mr.sampling.sites import nearest
 
 
 class MomentReconstruction(Sampler):
@@ -34,6 +35,10 @@ class MomentReconstruction(Sampler):
     Args:
         noise: Where z enters: the name of one of the host's ``noise_presets``, or a
             dict, see `mmagic_mr.sampling.add_noise_sites`.
+        noise_init: The weights that take z in: ``'host'``, as the convolution's own;
+            ``'zero'``: the answers are at first those of the network without noise, as
+            loaded from a checkpoint of MMagic's class. Order 2 of `MRLoss` needs
+            ``min_noise`` then, since the samples start without a variance.
         num_samples: K, samples per input in the generator's update. None: 10, or 1
             without noise.
         eval_num_samples: K in validation and test; None: ``num_samples``.
@@ -79,6 +84,7 @@ class MomentReconstruction(Sampler):
         self,
         *,
         noise: dict | str | None = None,
+        noise_init: Literal['host', 'zero'] = 'host',
         num_samples: Count | None = None,
         eval_num_samples: Count | None = None,
         gen_batch_size: Count | None = None,
@@ -126,9 +132,12 @@ class MomentReconstruction(Sampler):
         self.sample_chunk, self.recompute = sample_chunk, recompute
         self._said: set[str] = set()
         self.noise_sites: list[str] = []
+        self.noise_init, self._noise_checked = noise_init, False
         if noise is not None:
             for network in self.noisy_networks():
-                self.noise_sites = add_noise_sites(network, noise, self.noise_presets)
+                self.noise_sites = add_noise_sites(
+                    network, noise, self.noise_presets, noise_init
+                )
         self.averaged_generator = self._build_average(ema)
         built = {name: build('sample_losses: ' + name, c) for name, c in losses.items()}
         for name, loss in built.items():
@@ -205,6 +214,13 @@ class MomentReconstruction(Sampler):
         super().init_weights()
         if self.predictor is not None:
             self.predictor.init_weights()
+        self.reset_noise()
+
+    def reset_noise(self) -> None:
+        """The noise weights that are to be zero, after the networks' initialization."""
+        for module in self.modules():
+            if isinstance(module, NoiseInput):
+                module.reset()
 
     # -- losses --------------------------------------------------------------------
 
@@ -265,6 +281,8 @@ class MomentReconstruction(Sampler):
             seed_device=batch.x.device,
             keep=noise,
         )
+        if not self._noise_checked:
+            self._check_noise(batch, samples)
         moments = None if self.predictor is None else self.predictor.moments(batch.x)
         losses = self.generator_losses(
             batch, samples, moments, noise, update, **schedule
@@ -278,6 +296,31 @@ class MomentReconstruction(Sampler):
             losses, samples, unwrap(self.sample_losses), update
         )
         return losses, balance | self._spread(batch, samples, moments)
+
+    def _check_noise(self, batch: Batch, samples: Tensor) -> None:
+        """Before the first update: that noise can change the answers at all."""
+        self._noise_checked = True
+        if self.noise_init == 'zero' or samples.shape[1] == 1:
+            return
+        if bool((samples != samples[:, :1]).any()):
+            return
+        generator = unwrap(getattr(self, self.generator_name))
+
+        def run():
+            with eval_mode(generator), Drawing(1, 1).opened() as drawing:
+                return self.generate(generator, drawing.enter(batch.x[:1]))
+
+        sites = list_sites(self.noisy_networks()[0], run)
+        able = {site.name for site in sites.able()}
+        if able.isdisjoint(self.noise_sites):
+            first = self.noise_sites[0]
+            near = nearest(first, [site.name for site in sites.sites], able)
+            raise UserError(
+                f'noise at {first!r} has no effect: the samples are the same, since '
+                'what follows is multiplied by zero in a network that was not trained. '
+                + (f'The nearest site that acts is {near!r}. ' if near else '')
+                + 'Or start from trained weights (load_from=FILE)'
+            )
 
     @torch.no_grad()
     def _spread(self, batch, samples, moments) -> dict[str, Tensor]:
