@@ -182,13 +182,23 @@ class MomentReconstruction(Sampler):
             return
         replaced = self.drop_reconstruction(host, keep)
         types = ', '.join(config['type'] for config in losses.values())
-        kept = f'; {", ".join(keep)} stays' if keep else ''
+        stays = [*keep, *self._other_terms(host)]
+        kept = f'; {", ".join(stays)} stays' if stays else ''
         print_log(
             f'{type(self).__name__}: {types} replaces '
             f'{", ".join(replaced) or "no reconstruction term"}{kept}'
             ' (keep= leaves terms, rec_loss= adds one)',
             'current',
         )
+
+    def _other_terms(self, host) -> list[str]:
+        """The host's losses that are none of reconstruction, for the log."""
+        named = [
+            n for n in self.used_arguments if n.startswith('loss_') or '_loss' in n
+        ]
+        found = [n for n in named if host.get(n) and n != 'loss_config']
+        gan = getattr(self, 'gan_loss_name', None)
+        return ['the GAN loss', *found] if gan and gan not in found else found
 
     def _build_predictor(self, config, generator, views):
         if self.moment_distribution is None:

@@ -7,7 +7,6 @@ depends on at all.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -261,21 +260,3 @@ class _Flow(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 self._parts[self._key(output)] = parts
         elif kind in _POINTWISE and self._key(args[0]) in self._parts:
             self._parts[self._key(output)] = self._parts[self._key(args[0])]
-
-
-def size_of(size: tuple[int, int, int] | None) -> str:
-    """As text.
-
-    Example:
-        >>> size_of((64, 32, 16))
-        '64 x 32x16'
-    """
-    if size is None:
-        return ''
-    channels, *places = size
-    return f'{channels} x {"x".join(map(str, places))}'
-
-
-def places(site: Site) -> int:
-    """Number of places of its input."""
-    return math.prod(site.size[1:]) if site.size else 0
