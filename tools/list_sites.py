@@ -28,7 +28,7 @@ def parse_args():
         '--size',
         type=int,
         metavar='S',
-        help='side of the input (the first of 64, '
+        help='side of the input (the first of 32, 64, '
         '128, 256, 512 that the network takes)',
     )
     parser.add_argument(

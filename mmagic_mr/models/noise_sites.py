@@ -35,7 +35,7 @@ STOCK = (
     'deblurganv2/deblurganv2_fpn-mobilenet_1xb1_gopro',
     'glean/glean_x8_2xb8_cat',
 )
-SIDES = (64, 128, 256, 512)  # the first that a network takes
+SIDES = (32, 64, 128, 256, 512)  # the first that a network takes
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def survey(model: Mapping, side: int | None = None) -> Survey:
 
     Args:
         model: ``cfg.model``, of one of our hosts or of a class of MMagic's own.
-        side: Of the image; None: 64, or the first power of 2 above that it takes.
+        side: Of the image; None: 32, or the first power of 2 above that it takes.
 
     Raises:
         UserError: The model has no generator, or it takes no image of this side.
@@ -109,7 +109,7 @@ def _look(network: nn.Module, side: int) -> Listing:
     if first.in_channels == 5:  # DeepFill: image, ones, mask
         inputs[0][:, 3:] = torch.stack([torch.ones(side, side), _hole(side)])
     parameters = list(inspect.signature(network.forward).parameters)
-    if parameters[1:2] == ['mask']:
+    if parameters[1:2] and parameters[1].startswith('mask'):  # partial convolutions
         inputs.append((1 - _hole(side)).expand_as(inputs[0]).clone())
     with eval_mode(network):
         return list_sites(network, lambda: network(*inputs))
