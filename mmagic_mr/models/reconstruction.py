@@ -23,7 +23,7 @@ from mmagic_mr.models.ema import AveragedGenerator
 from mmagic_mr.models.input_norm import InputNorm
 from mmagic_mr.models.sampler import Sampler
 from mmagic_mr.sampling import Drawing, NoiseInput, add_noise_sites, list_sites
-from mmagic_mr.sampling.sites import nearest
+from mmagic_mr.sampling.listing import check_effect
 
 
 class MomentReconstruction(Sampler):
@@ -37,8 +37,7 @@ class MomentReconstruction(Sampler):
             dict, see `mmagic_mr.sampling.add_noise_sites`.
         noise_init: The weights that take z in: ``'host'``, as the convolution's own;
             ``'zero'``: the answers are at first those of the network without noise, as
-            loaded from a checkpoint of MMagic's class. Order 2 of `MRLoss` needs
-            ``min_noise`` then, since the samples start without a variance.
+            loaded from a checkpoint of MMagic's class.
         num_samples: K, samples per input in the generator's update. None: 10, or 1
             without noise.
         eval_num_samples: K in validation and test; None: ``num_samples``.
@@ -116,6 +115,8 @@ class MomentReconstruction(Sampler):
                 f'noise={" or ".join(map(repr, self.noise_presets)) or "..."}, or '
                 'dict(sites={...})'
             )
+        if noise is None and noise_init == 'zero':
+            raise UserError("noise_init='zero' without noise: say where it enters")
         options = arguments.compile_options(compile)
         used = (*self.used_arguments, *self.reconstruction_terms)
         arguments.check_host_arguments(type(self), used, host)
@@ -182,7 +183,8 @@ class MomentReconstruction(Sampler):
             return
         replaced = self.drop_reconstruction(host, keep)
         types = ', '.join(config['type'] for config in losses.values())
-        stays = [*keep, *self._other_terms(host)]
+        gan = getattr(self, 'gan_loss_name', None)
+        stays = [*keep, *arguments.other_terms(self.used_arguments, host, gan)]
         kept = f'; {", ".join(stays)} stays' if stays else ''
         print_log(
             f'{type(self).__name__}: {types} replaces '
@@ -190,15 +192,6 @@ class MomentReconstruction(Sampler):
             ' (keep= leaves terms, rec_loss= adds one)',
             'current',
         )
-
-    def _other_terms(self, host) -> list[str]:
-        """The host's losses that are none of reconstruction, for the log."""
-        named = [
-            n for n in self.used_arguments if n.startswith('loss_') or '_loss' in n
-        ]
-        found = [n for n in named if host.get(n) and n != 'loss_config']
-        gan = getattr(self, 'gan_loss_name', None)
-        return ['the GAN loss', *found] if gan and gan not in found else found
 
     def _build_predictor(self, config, generator, views):
         if self.moment_distribution is None:
@@ -320,17 +313,8 @@ class MomentReconstruction(Sampler):
             with eval_mode(generator), Drawing(1, 1).opened() as drawing:
                 return self.generate(generator, drawing.enter(batch.x[:1]))
 
-        sites = list_sites(self.noisy_networks()[0], run)
-        able = {site.name for site in sites.able()}
-        if able.isdisjoint(self.noise_sites):
-            first = self.noise_sites[0]
-            near = nearest(first, [site.name for site in sites.sites], able)
-            raise UserError(
-                f'noise at {first!r} has no effect: the samples are the same, since '
-                'what follows is multiplied by zero in a network that was not trained. '
-                + (f'The nearest site that acts is {near!r}. ' if near else '')
-                + 'Or start from trained weights (load_from=FILE)'
-            )
+        listing = list_sites(self.noisy_networks()[0], run)
+        check_effect(listing, self.noise_sites)
 
     @torch.no_grad()
     def _spread(self, batch, samples, moments) -> dict[str, Tensor]:

@@ -15,7 +15,9 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from mmagic_mr.errors import UserError
 from mmagic_mr.sampling.channel_cat import leaves
+from mmagic_mr.sampling.sites import nearest
 
 _ATEN = torch.ops.aten
 _CONVOLUTIONS = (_ATEN.convolution, _ATEN._convolution)
@@ -124,6 +126,24 @@ def list_sites(network: nn.Module, run: Callable[[], Any]) -> Listing:
         shared = _share(work, bit) if size else 1.0
         sites.append(Site(name, type(conv).__name__, size, shared, obstacle))
     return Listing(tuple(sites), work)
+
+
+def check_effect(listing: Listing, sites: Sequence[str]) -> None:
+    """Refuse noise that changes nothing.
+
+    Raises:
+        UserError: None of the sites can take noise; names the nearest one that can.
+    """
+    able = {site.name for site in listing.able()}
+    if not able.isdisjoint(sites):
+        return
+    near = nearest(sites[0], [site.name for site in listing.sites], able)
+    raise UserError(
+        f'noise at {sites[0]!r} has no effect: the samples are the same, since what '
+        'follows is multiplied by zero in a network that was not trained. '
+        + (f'The nearest site that acts is {near!r}. ' if near else '')
+        + 'Or start from trained weights (load_from=FILE)'
+    )
 
 
 def _share(work: Sequence[tuple[int, float]], noisy: int) -> float:

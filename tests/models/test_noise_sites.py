@@ -53,8 +53,10 @@ def test_others_say_why_and_what_is_suggested():
 
 def test_inputs_of_inpainting():
     assert survey('pconv', 'PConvInpaintor', 'encdec', 32).side == 32
+    assert survey('deepfill', 'TwoStageInpaintor', 'encdec').side == 32
     # The first side that this network takes
-    assert survey('deepfill', 'TwoStageInpaintor', 'encdec').side == 64
+    deep = GENERATORS['unet'][0] | dict(num_down=6)
+    assert noise_sites.survey(dict(type='Pix2Pix', generator=deep)).side == 64
 
 
 def test_what_cannot_be_listed():
