@@ -106,9 +106,12 @@ def list_sites(network: nn.Module, run: Callable[[], Any]) -> Listing:
     # The convolution of a noise input is none of the network's.
     own = {n: m for n, m in convolutions.items() if not n.endswith('.noise.conv')}
     flow = _Flow(own)
-    with torch.enable_grad(), flow:
-        outputs = [t for t in leaves(run()) if isinstance(t, Tensor)]
-    flow.remove_hooks()
+    noise = [m.weight for n, m in convolutions.items() if n not in own]
+    try:
+        with torch.enable_grad(), flow.ignoring(noise):
+            outputs = [t for t in leaves(run()) if isinstance(t, Tensor)]
+    finally:
+        flow.remove_hooks()
     reached = list(flow.sizes)
     effective = _effective(outputs, flow.outputs)
     work = tuple(flow.work)
@@ -187,12 +190,18 @@ class _Flow(TorchDispatchMode):  # type: ignore[no-untyped-call]
         # Of a concatenation along channels: those of its parts.
         self._parts: dict[int, list[tuple[int, int]]] = {}
         self._alive: list[Any] = []  # no storage is freed, and its number used again
+        self._ignored: set[int] = set()
         self._handles = []
         for name, conv in convolutions.items():
             self._handles += [
                 conv.register_forward_pre_hook(self._enter(name)),
                 conv.register_forward_hook(self._leave(name)),
             ]
+
+    def ignoring(self, weights: Iterable[Tensor]) -> _Flow:
+        """Itself; convolutions of these weights are no work of the network's."""
+        self._ignored = {self._key(weight) for weight in weights}
+        return self
 
     def remove_hooks(self) -> None:
         for handle in self._handles:
@@ -252,6 +261,8 @@ class _Flow(TorchDispatchMode):  # type: ignore[no-untyped-call]
     ) -> None:
         if kind in _CONVOLUTIONS:
             x, weight, transposed, groups = args[0], args[1], args[6], args[8]
+            if self._key(weight) in self._ignored:
+                return
             places = x if transposed else output
             amount = places[0].numel() / places.shape[1] * weight.numel() * len(places)
             parts = self._parts.get(self._key(x))

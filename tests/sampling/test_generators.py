@@ -102,6 +102,7 @@ def test_the_listing_says_what_is_shared(name):
     assert listing.shared(SITES[name]) == pytest.approx(alone / plain, abs=1e-6)
     again = list_sites(network, lambda: network(x))
     assert [s.name for s in again.sites] == [s.name for s in listing.sites]
+    assert again.shared(SITES[name]) == pytest.approx(alone / plain, abs=1e-6)
 
 
 def test_obstacles():
