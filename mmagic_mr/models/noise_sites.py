@@ -173,15 +173,18 @@ def suggest(listing: Listing) -> dict[str, int]:
     able = listing.able()
     if not able:
         return {}
-    areas = [site.size[1] * site.size[2] for site in able]
+    areas = [_area(site) for site in able]
     smallest = min(areas)
-    if 16 * smallest <= areas[0]:
-        start = areas.index(smallest)
-        low = [s for s, a in zip(able, areas, strict=True) if a <= 16 * smallest]
-        place = low.index(able[start])
-        return {re.escape(site.name): 32 for site in low[place : place + 3]}
+    if 12 * smallest <= areas[0]:  # a quarter of the sides, but for what is padded
+        start = next(i for i, area in enumerate(areas) if area <= 2 * smallest)
+        low = [site for site in able[start:] if _area(site) <= 16 * smallest]
+        return {re.escape(site.name): 32 for site in low[:3]}
     groups = Counter(pattern_of(site.name) for site in able)
     return {groups.most_common(1)[0][0]: 16}  # the first of the largest
+
+
+def _area(site: Site) -> int:
+    return site.size[1] * site.size[2] if site.size else 0
 
 
 def as_text(found: Survey, every: bool = False) -> str:
