@@ -185,7 +185,7 @@ class MomentReconstruction(Sampler):
         types = ', '.join(config['type'] for config in losses.values())
         gan = getattr(self, 'gan_loss_name', None)
         stays = [*keep, *arguments.other_terms(self.used_arguments, host, gan)]
-        kept = f'; {", ".join(stays)} stays' if stays else ''
+        kept = ''.join(f'; {name} stays' for name in stays)
         print_log(
             f'{type(self).__name__}: {types} replaces '
             f'{", ".join(replaced) or "no reconstruction term"}{kept}'
