@@ -4,6 +4,7 @@ import argparse
 import contextlib
 import difflib
 import errno
+import importlib.util
 import logging
 import os
 import re
@@ -14,13 +15,16 @@ from pathlib import Path
 from mmagic_mr.errors import MissingFileError, UserError
 
 
-def config_parser(description: str) -> argparse.ArgumentParser:
+def config_parser(description: str, **config) -> argparse.ArgumentParser:
     """A parser with the arguments of every tool that starts from a config."""
     from mmengine.config import DictAction
 
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument(
-        'config', help='config file: a path, or a name in the folder configs/'
+        'config',
+        help='config file: a path, or a name in the folder configs/, or that of one '
+        'of MMagic, mmagic::FOLDER/FILE.py',
+        **config,
     )
     parser.add_argument(
         '--cfg-options',
@@ -50,10 +54,20 @@ def add_runner_options(parser: argparse.ArgumentParser) -> None:
 def find_config(name: str, folder: Path) -> Path:
     """The config file of this path, or of this name in ``folder``.
 
+    Args:
+        name: Of the file; ``mmagic::edsr/...`` is one that MMagic brings.
+        folder: Of the configs.
+
     Raises:
         MissingFileError: there is none; names the close ones.
     """
-    for path in (Path(name), folder / name, folder / f'{name}.py'):
+    paths = [Path(name), folder / name, folder / f'{name}.py']
+    package, separator, inside = name.partition('::')
+    if separator and package.isidentifier():
+        spec = importlib.util.find_spec(package)
+        for root in (spec and spec.submodule_search_locations) or ():
+            paths.append(Path(root, '.mim', 'configs', inside))
+    for path in paths:
         if path.is_file():
             return path
     known = sorted(path.stem for path in folder.glob('*.py'))

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import torch
 from torch import nn
 
 from mmagic_mr.checkpoints.files import check_fits, plain_names, read, state_dict_of
@@ -35,7 +36,9 @@ def find_images(paths: Iterable[str]) -> list[Path]:
 def load_weights(model: nn.Module, checkpoint: str) -> None:
     """Loads a checkpoint whose names and shapes are exactly the model's.
 
-    The model may be wrapped for distributed runs, as a whole or part by part.
+    The model may be wrapped for distributed runs, as a whole or part by part. One with
+    ``noise_init='zero'`` also takes a checkpoint of MMagic's own class, which has no
+    noise weights: its samples are then that class's answer, K times.
 
     Raises:
         MissingFileError: there is no such file.
@@ -50,10 +53,21 @@ def load_weights(model: nn.Module, checkpoint: str) -> None:
     content = read(checkpoint)
     own = get_state_dict(model)
     stored = plain_names(state_dict_of(content, checkpoint), own)
-    check_fits(stored, own, checkpoint)
     bare = model.module if is_model_wrapper(model) else model
+    if getattr(bare, 'noise_init', None) == 'zero':
+        stored = _with_zero_noise(stored, own)
+    check_fits(stored, own, checkpoint)
     check_moments(content, bare, checkpoint)
     load_state_dict(model, stored, strict=True)
+
+
+def _with_zero_noise(stored: dict, own: dict) -> dict:
+    """Parameters of MMagic's own class, with what ours has beside them as it starts."""
+    names = [name for name in own if name.endswith('.noise.conv.weight')]
+    if any(name in stored for name in names):
+        return stored
+    losses = {name: own[name] for name in own if name.startswith('sample_losses.')}
+    return {**losses, **stored, **{name: torch.zeros_like(own[name]) for name in names}}
 
 
 def load_model(cfg, checkpoint: str, device: str = 'cpu') -> nn.Module:

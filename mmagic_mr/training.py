@@ -13,12 +13,21 @@ def resume_from(cfg, checkpoint: str) -> None:
 
     Args:
         cfg: mmengine's Config of the run.
-        checkpoint: file name, or 'auto' for the latest one in the work dir.
+        checkpoint: file name, or 'auto' for the latest one in the work dir; where there
+            is none yet, the run starts, from ``load_from`` if the config has that.
 
     Raises:
         MissingFileError: there is no such file.
     """
     cfg.resume = True
+    if checkpoint == 'auto' and cfg.get('load_from'):
+        from mmagic_mr.checkpoints.latest import find_latest
+
+        # mmengine would resume from that one, and not from the run's own
+        if find_latest(cfg.work_dir) is None:
+            cfg.resume = False
+        else:
+            cfg.load_from = None
     if checkpoint != 'auto':
         if not Path(checkpoint).is_file():
             raise MissingFileError(f'--resume: no checkpoint {checkpoint}')

@@ -70,6 +70,27 @@ def constructor_arguments(cls: type) -> list[str]:
     return names
 
 
+def other_terms(
+    used: Iterable[str], host: Mapping, gan_loss: str | None = None
+) -> list[str]:
+    """The host's losses that are none of reconstruction, for the log.
+
+    Args:
+        used: Names of its arguments, without reconstruction terms.
+        host: Its arguments from the config.
+        gan_loss: Name of the one of the GAN, for a host whose config may leave it out.
+
+    Example:
+        >>> other_terms(['generator', 'loss_disc_shift'], dict(loss_disc_shift={1: 2}))
+        ['loss_disc_shift']
+        >>> other_terms(['loss_config'], dict(loss_config=dict(a=1)), 'gan_loss')
+        ['the GAN loss']
+    """
+    named = [n for n in used if n.startswith('loss_') or n.endswith('_loss')]
+    found = [n for n in named if host.get(n) and n != 'loss_config']
+    return ['the GAN loss', *found] if gan_loss and gan_loss not in found else found
+
+
 def check_host_arguments(cls: type, used: Iterable[str], given: Mapping) -> None:
     """Refuse by name what the host's class would take and never use, and misspellings.
 

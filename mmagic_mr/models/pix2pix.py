@@ -114,6 +114,7 @@ class MRPix2Pix(MomentGAN, Pix2Pix):
             networks.append(self.predictor)
         for network in networks:
             network.init_weights()
+        self.reset_noise()
 
     def prepare_networks(self) -> None:
         self.generators = DomainNetworks(self.generators)

@@ -3,7 +3,7 @@
 import logging
 from copy import deepcopy
 from dataclasses import replace
-from typing import final
+from typing import Literal, final
 
 import torch
 from mmengine import MessageHub
@@ -19,7 +19,7 @@ from mmagic_mr.functional import (
     process_mean,
     variance_of,
 )
-from mmagic_mr.host import unwrap
+from mmagic_mr.host import eval_mode, unwrap
 from mmagic_mr.models import arguments
 from mmagic_mr.models.arguments import build
 from mmagic_mr.models.batch import Batch
@@ -29,7 +29,8 @@ from mmagic_mr.models.input_norm import InputNorm
 from mmagic_mr.models.perceptual import compare_means
 from mmagic_mr.models.sampler import Sampler
 from mmagic_mr.models.share import Distribute
-from mmagic_mr.sampling import add_noise_sites
+from mmagic_mr.sampling import Drawing, NoiseInput, add_noise_sites, list_sites
+from mmagic_mr.sampling.listing import check_effect
 
 
 class MomentReconstruction(Sampler):
@@ -41,6 +42,9 @@ class MomentReconstruction(Sampler):
     Args:
         noise: Where z enters: the name of one of the host's ``noise_presets``, or a
             dict, see `mmagic_mr.sampling.add_noise_sites`.
+        noise_init: The weights that take z in: ``'host'``, as the convolution's own;
+            ``'zero'``: the answers are at first those of the network without noise, as
+            loaded from a checkpoint of MMagic's class.
         num_samples: K, samples per input in the generator's update. None: 10, or 1
             without noise.
         eval_num_samples: K in validation and test; None: ``num_samples``.
@@ -92,6 +96,7 @@ class MomentReconstruction(Sampler):
         self,
         *,
         noise: dict | str | None = None,
+        noise_init: Literal['host', 'zero'] = 'host',
         num_samples: Count | None = None,
         eval_num_samples: Count | None = None,
         gen_batch_size: Count | None = None,
@@ -124,6 +129,8 @@ class MomentReconstruction(Sampler):
                 f'noise={" or ".join(map(repr, self.noise_presets)) or "..."}, or '
                 'dict(sites={...})'
             )
+        if noise is None and noise_init == 'zero':
+            raise UserError("noise_init='zero' without noise: say where it enters")
         options = arguments.compile_options(compile)
         used = (*self.used_arguments, *self.reconstruction_terms)
         arguments.check_host_arguments(type(self), used, host)
@@ -146,9 +153,12 @@ class MomentReconstruction(Sampler):
         self._inputs_checked = False
         self._warn_of_chunks()
         self.noise_sites: list[str] = []
+        self.noise_init, self._noise_checked = noise_init, False
         if noise is not None:
             for network in self.noisy_networks():
-                self.noise_sites = add_noise_sites(network, noise, self.noise_presets)
+                self.noise_sites = add_noise_sites(
+                    network, noise, self.noise_presets, noise_init
+                )
         self.averaged_generator = self._build_average(ema)
         built = {name: build('sample_losses: ' + name, c) for name, c in losses.items()}
         for name, loss in built.items():
@@ -189,7 +199,9 @@ class MomentReconstruction(Sampler):
         types = ', '.join(config['type'] for config in losses.values())
         on_mean = dict(each='', mean=' (on the mean of the features)')
         stays = [f'{name}{on_mean[how]}' for name, how in keep.items()]
-        kept = f'; {", ".join(stays)} stays' if stays else ''
+        gan = getattr(self, 'gan_loss_name', None)
+        stays += arguments.other_terms(self.used_arguments, host, gan)
+        kept = ''.join(f'; {name} stays' for name in stays)
         print_log(
             f'{type(self).__name__}: {types} replaces '
             f'{", ".join(replaced) or "no reconstruction term"}{kept}'
@@ -222,6 +234,13 @@ class MomentReconstruction(Sampler):
         super().init_weights()
         if self.predictor is not None:
             self.predictor.init_weights()
+        self.reset_noise()
+
+    def reset_noise(self) -> None:
+        """The noise weights that are to be zero, after the networks' initialization."""
+        for module in self.modules():
+            if isinstance(module, NoiseInput):
+                module.reset()
 
     # -- losses --------------------------------------------------------------------
 
@@ -294,6 +313,8 @@ class MomentReconstruction(Sampler):
             **({} if share is None else dict(part=share.part)),
         )
         batch = replace(batch, **beside)
+        if not self._noise_checked:
+            self._check_noise(batch, samples)
         moments = None if self.predictor is None else self.predictor.moments(batch.x)
         with over_all_processes():
             losses = self.generator_losses(
@@ -309,6 +330,22 @@ class MomentReconstruction(Sampler):
             losses, samples, unwrap(self.sample_losses), update
         )
         return losses, balance | spread
+
+    def _check_noise(self, batch: Batch, samples: Tensor) -> None:
+        """Before the first update: that noise can change the answers at all."""
+        self._noise_checked = True
+        if self.noise_init == 'zero' or samples.shape[1] == 1:
+            return
+        if bool((samples != samples[:, :1]).any()):
+            return
+        generator = unwrap(getattr(self, self.generator_name))
+
+        def run():
+            with eval_mode(generator), Drawing(1, 1).opened() as drawing:
+                return self.generate(generator, drawing.enter(batch.x[:1]))
+
+        listing = list_sites(self.noisy_networks()[0], run)
+        check_effect(listing, self.noise_sites)
 
     @torch.no_grad()
     def _spread(self, batch, samples, moments) -> dict[str, Tensor]:

@@ -33,12 +33,17 @@ class Run:
         config: File that it is derived from, of the folder configs/.
         changes: What differs, as in a config.
         seeds: Of its trainings.
+        start: Name of the run from whose last checkpoint it starts, of the same seed.
+        judged_as: Name of the run with whose config it is judged: of one that trains a
+            class of MMagic's own.
     """
 
     name: str
     config: str
     changes: dict = field(default_factory=dict)
     seeds: tuple[int, ...] = (0,)
+    start: str | None = None
+    judged_as: str | None = None
 
     def folder(self, seed: int) -> Path:
         """Where a training lies, below the folder of the study."""
@@ -96,17 +101,36 @@ def read_study(path: str | os.PathLike) -> Study:
         check_kind(f'{path}: {key}', cfg[key], kind)
     runs = []
     for name, options in cfg['runs'].items():
-        unknown = sorted(options.keys() - {'config', 'changes', 'seeds'})
-        if unknown or 'config' not in options:
+        known = {'config', 'changes', 'seeds', 'start', 'judged_as'}
+        if options.keys() - known or 'config' not in options:
             raise UserError(
                 f'{path}: runs[{name!r}] must be dict(config=..., changes=dict(...), '
-                f'seeds=(0, ...)), got {options}'
+                f'seeds=(0, ...), start=NAME, judged_as=NAME), got {options}'
             )
         seeds = tuple(options.get('seeds', (0,)))
         check_kind(f'{path}: runs[{name!r}]: seeds', seeds, tuple[Natural, ...])
-        runs.append(Run(name, options['config'], options.get('changes', {}), seeds))
+        runs.append(Run(**{**options, 'name': name, 'seeds': seeds}))
+    for run in runs:
+        _check_others(path, run, {other.name: other for other in runs})
     commands = {key: cfg[key] for key in ('prepare', 'judge') if key in cfg}
     return Study(Path(path).stem, runs, cfg['numbers'], cfg['expected'], **commands)
+
+
+def _check_others(path, run: Run, runs: dict[str, Run]) -> None:
+    """Refuse a run that needs another one which is not there."""
+    for key in 'start', 'judged_as':
+        other = getattr(run, key)
+        if other is None:
+            continue
+        if other not in runs or other == run.name:
+            raise UserError(
+                f'{path}: runs[{run.name!r}]: {key}: no other run {other!r}'
+            )
+        missing = sorted(set(run.seeds) - set(runs[other].seeds))
+        if missing:
+            raise UserError(
+                f'{path}: runs[{run.name!r}]: {key}: {other!r} has no seed {missing[0]}'
+            )
 
 
 def write_cells(study: Study, root: Path, out: Path) -> None:
@@ -146,19 +170,26 @@ def _makefile(study: Study, root: Path, out: Path) -> str:
     python, tools = shlex.quote(sys.executable), root / 'tools'
     data = [f'\t{python} {c.format(tools=tools)}\n' for c in study.prepare]
     rules = [f'{out}/data:\n{"".join(data)}\t@touch $@\n']
+    runs = {run.name: run for run in study.runs}
     for run, seed in study.cells():
         cell = out / run.folder(seed)
+        needed, start = f'{out}/data', ''
+        if run.start:
+            before = out / runs[run.start].folder(seed)
+            needed += f' {before}/result.json'
+            start = f' --cfg-options load_from={_checkpoint(before)}'
+        as_run = runs[run.judged_as] if run.judged_as else run
         # The lock: a training that outlived its make is waited for
         guard = f'flock {cell}/lock bash -c'
         train = (
             f'TIMEFORMAT=%U; {{ time {python} {tools}/train.py {_config(cell)} '
-            f'--work-dir {cell} --resume >> {cell}/output.txt 2>&1; }} '
+            f'--work-dir {cell} --resume{start} >> {cell}/output.txt 2>&1; }} '
             f'2>> {cell}/seconds'
         )
         judge = study.judge.format(
             tools=tools,
-            config=_config(cell),
-            checkpoint=f'{cell}/$$(basename "$$(cat {cell}/last_checkpoint)")',
+            config=_config(out / as_run.folder(seed)),
+            checkpoint=_checkpoint(cell),
             out=cell / 'result.json',
             name=shlex.quote(run.name),
             group=shlex.quote(_group(run.name)),
@@ -166,7 +197,7 @@ def _makefile(study: Study, root: Path, out: Path) -> str:
         test = f'{python} {judge} > {cell}/test.txt 2>&1'
         # One target a training: its result comes before the next training
         rules.append(
-            f'{cell}/result.json: | {out}/data\n\t@mkdir -p {cell}\n'
+            f'{cell}/result.json: | {needed}\n\t@mkdir -p {cell}\n'
             f'\t@echo "$$(date +%T) starts {cell}"\n'
             f'\t@test -e {cell}/trained || {guard} {shlex.quote(train)}\n'
             f'\t@touch {cell}/trained\n'
@@ -175,6 +206,11 @@ def _makefile(study: Study, root: Path, out: Path) -> str:
         )
     results = [f'{out / run.folder(seed)}/result.json' for run, seed in study.cells()]
     return '\n'.join(['all: ' + ' '.join(results), '', *rules])
+
+
+def _checkpoint(cell: Path) -> str:
+    """The last checkpoint of a training, for the shell of a Makefile."""
+    return f'{cell}/$$(basename "$$(cat {cell}/last_checkpoint)")'
 
 
 def run_missing(out: Path, jobs: int) -> bool:

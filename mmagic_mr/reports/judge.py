@@ -10,6 +10,8 @@ from mmagic_mr.data.synthetic.score import ideal_samples, score
 from mmagic_mr.data.synthetic.tasks import Answer, Task
 from mmagic_mr.io import write_text
 from mmagic_mr.metrics.functional.answers import energy_distance
+from mmagic_mr.metrics.functional.calibration import spread_skill
+from mmagic_mr.metrics.functional.reconstruction import psnr
 
 NUM_SAMPLES = 16
 NUM_ANSWERS = 64  # of the true law, for the energy distance
@@ -115,6 +117,29 @@ def answer_distance(samples, answers) -> float:
     return float(np.mean(distances) / np.sqrt(np.mean(variances)))
 
 
+def score_targets(outputs: list, target_field: str) -> dict[str, float]:
+    """The samples against the one held-out target of each input.
+
+    Args:
+        outputs: Data samples, with ``samples`` and the target in 0..255.
+        target_field: Of the data samples.
+
+    Returns:
+        ``spread_skill`` (1 is right); ``best_psnr`` of the K samples and ``mean_psnr``
+        of their mean, in dB, averaged over the inputs.
+    """
+    best, mean, variances, errors = [], [], [], []
+    for output in outputs:
+        samples, target = output.samples / 255, output.get(target_field) / 255
+        center = samples.mean(0, keepdim=True)
+        best.append(float(psnr(samples, target).max()))
+        mean.append(float(psnr(center, target)))
+        variances.append(float(samples.var(0).mean()))
+        errors.append(float((center - target).square().mean()))
+    ratio = spread_skill(np.mean(variances), np.mean(errors), len(outputs[0].samples))
+    return dict(spread_skill=ratio, best_psnr=np.mean(best), mean_psnr=np.mean(mean))
+
+
 def judge(task: Task, config: str, checkpoint: str, out: str | Path) -> dict:
     """Score a checkpoint and draw a picture beside the result.
 
@@ -140,6 +165,7 @@ def judge(task: Task, config: str, checkpoint: str, out: str | Path) -> dict:
     numbers = score_outputs(outputs, answers, task)
     samples = [output.samples.double().numpy() for output in outputs]
     numbers['answer_distance'] = answer_distance(samples, answers)
+    numbers |= score_targets(outputs, model.target_field)
     fields = dict(input_key=model.input_field, target_key=model.target_field)
     picture = collage({Path(config).stem: outputs[:4]}, **fields)
     save_picture(picture, Path(out).with_suffix('.png'))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -63,8 +65,9 @@ class ChannelCat:
     operators, indexing, iteration) it does as well: the concatenation is then carried
     out, once, at N*K rows.
 
-    It is no ``torch.Tensor``, and ``isinstance(x, Tensor)`` says so. A network that
-    asks, or that hands it to a ``torch.autograd.Function`` of its own, needs a tensor:
+    It is no ``torch.Tensor``, and ``isinstance(x, Tensor)`` says so. (einops, which
+    asks, is told.) A network that asks, or that hands it to a
+    ``torch.autograd.Function`` of its own, needs a tensor:
     :meth:`materialize`, or no sharing at all (``sampling(..., share=False)``).
 
     Args:
@@ -88,6 +91,8 @@ class ChannelCat:
             for tensor in (part.checked() if isinstance(part, ChannelCat) else (part,))
         ]
         self._set(flat if self._grad else [tensor.detach() for tensor in flat])
+        if 'einops' in sys.modules:
+            _tell_einops()
 
     def _set(self, parts: Sequence[Tensor]) -> None:
         self.parts = tuple(parts)
@@ -217,6 +222,24 @@ class ChannelCat:
             output = conv(part, w, None, *args, **kwargs)
             total = self.forward.call(torch.add, (total, output), {})
         return total
+
+
+@functools.cache
+def _tell_einops() -> type:
+    """Let einops take what is put off for a tensor of PyTorch.
+
+    It finds a backend by the type of what it gets, among all classes of backends whose
+    ``framework_name`` is an imported module.
+    """
+    from einops import _backends
+
+    class ChannelCatBackend(_backends.TorchBackend):
+        framework_name = __name__
+
+        def is_appropriate_type(self, tensor: Any) -> bool:
+            return isinstance(tensor, ChannelCat)
+
+    return ChannelCatBackend  # einops knows it weakly: kept by the cache
 
 
 def leaves(value: Any) -> Iterator[Any]:

@@ -12,6 +12,7 @@ from mmagic_mr.errors import UserError
 NOISE_TYPES = ('gaussian', 'uniform', 'bernoulli', 'categorical')
 # A z for each place of each site, or one vector for the image, the same at all sites.
 EXTENTS = ('map', 'global')
+NOISE_INITS = ('host', 'zero')  # of the weights
 GLOBAL = 'global'  # the name of that vector, where others have that of their site
 
 
@@ -67,12 +68,9 @@ class NoiseInput(nn.Module):
         noise_type: see :func:`draw_noise`.
         site: name of ``conv`` in its generator.
         extent: ``'map'``, a z for each place; ``'global'``, one for all places.
-
-    The weights start with the standard deviation of the host's own, as if the
-    convolution had been made for [h, z] at once.
-
-    Raises:
-        UserError: a convolution with groups.
+        init: ``'host'``: the weights start with the standard deviation of the host's
+            own, as if the convolution had been made for [h, z] at once. ``'zero'``:
+            at 0, and the answers of a trained network stay what they were.
 
     Shape:
         (rows, channels, H, W), or with ``extent='global'`` (rows, channels, 1, 1), to
@@ -86,17 +84,14 @@ class NoiseInput(nn.Module):
         noise_type: str,
         site: str,
         extent: str = 'map',
+        init: str = 'host',
     ):
         super().__init__()
-        if conv.groups != 1:
-            raise UserError(
-                f'noise site {site!r} is a convolution with {conv.groups} groups; '
-                'only groups=1 can take noise: choose another one'
-            )
         self.channels = channels
         self.noise_type = noise_type
         self.site = site
         self.extent = extent
+        self.init = init
         geometry: dict[str, Any] = dict(
             stride=conv.stride,
             padding=conv.padding,
@@ -109,7 +104,13 @@ class NoiseInput(nn.Module):
             kind, geometry['output_padding'] = nn.ConvTranspose2d, conv.output_padding
         size: Any = conv.kernel_size
         self.conv = kind(channels, conv.out_channels, size, **geometry)
-        nn.init.normal_(self.conv.weight, std=float(conv.weight.detach().std()))
+        std = 0.0 if init == 'zero' else float(conv.weight.detach().std())
+        nn.init.normal_(self.conv.weight, std=std)
+
+    def reset(self) -> None:
+        """To zero again, where an initialization of the whole network came between."""
+        if self.init == 'zero':
+            nn.init.zeros_(self.conv.weight)
 
     def forward(self, z: Tensor, size: Sequence[int]) -> Tensor:
         """What is added to the output of the host's convolution.

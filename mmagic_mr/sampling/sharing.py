@@ -15,6 +15,9 @@ would refuse them, because tensors of N and of N*K rows meet in it, of any rank:
   consumes it is computed in halves, since conv([a, b]) = conv_a(a) + conv_b(b);
 - anything else runs on N*K rows, the per-input tensors repeated (an ``nn.Parameter``
   is none);
+- a batch size of the other kind in ``view`` and ``reshape`` (read off another tensor,
+  as style codes are cut to the rows of the image) becomes that of the tensor, or the
+  tensor is repeated;
 - in place (``h += skip``, ``out=``) likewise, if it is a per-sample tensor that
   changes. A per-input one would need more rows: an error.
 
@@ -25,13 +28,13 @@ Values and gradients equal those of the input repeated K times, to rounding: bat
 normalization sees the same mean and variance in both. (Its *running* variance uses
 N*H*W/(N*H*W - 1) instead of N*K*H*W/(N*K*H*W - 1) before the noise.) What the
 rule does not cover: dropout before the noise, which is the same for the K samples of an
-input; rows folded with other dimensions (windows of attention, say) that meet; a
-``reshape`` to the number of rows of another tensor. ``sampling(..., share=False)`` does
-without all this.
+input; rows folded with other dimensions (windows of attention, say) that meet.
+``sampling(..., share=False)`` does without all this.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
@@ -65,6 +68,7 @@ _REPEATED = frozenset(
         *('mse_loss', 'l1_loss', 'smooth_l1_loss', 'huber_loss'),
     )
 )
+_RESHAPES = ('view', 'reshape')
 _REFUSALS = (RuntimeError, ValueError, IndexError)
 
 
@@ -91,6 +95,7 @@ class SharedForward(TorchFunctionMode, Carried):
         super().__init__()
         self.num_inputs = num_inputs
         self.num_samples = num_samples
+        self._met = False  # whether there are rows per sample by now
 
     def __enter__(self) -> SharedForward:
         self.activate()
@@ -149,6 +154,8 @@ class SharedForward(TorchFunctionMode, Carried):
                 if self._is_mixed((args, kwargs), rank):
                     parts = self._with_samples((args, kwargs), rank)
                     return func(*parts[0], **parts[1]).flatten(0, 1)
+        if name in _RESHAPES and self._met and not kwargs:
+            return func(*self._own_rows(*args))
         if name in _REPEATED and self._is_mixed((args, kwargs)):
             return self._repeat(func, args, kwargs)
         try:
@@ -168,7 +175,30 @@ class SharedForward(TorchFunctionMode, Carried):
             for tensor in _tensors(arguments)
             if tensor.dim() == (rank or tensor.dim())
         }
-        return {self.num_inputs, self.num_inputs * self.num_samples} <= rows
+        mixed = {self.num_inputs, self.num_inputs * self.num_samples} <= rows
+        self._met |= mixed
+        return mixed
+
+    def _own_rows(self, tensor: Tensor, *sizes: Any) -> tuple[Any, ...]:
+        """Arguments of a reshape, with the rows that its tensor has.
+
+        What PyTorch refuses is mended, and what it takes with a -1 for channels would
+        hold the samples of an input side by side in them.
+        """
+        given = sizes
+        if len(sizes) == 1 and isinstance(sizes[0], (tuple, list)):
+            sizes = tuple(sizes[0])
+        n, samples = self.num_inputs, self.num_inputs * self.num_samples
+        if sizes and _may_have_rows(tensor) and sizes[0] in (n, samples):
+            rows, count = len(tensor), math.prod(sizes)
+            # (1, -1, H, W): into the channels, for a convolution with a group a row.
+            fold = sizes[:2] == (1, -1) and sizes[2:] == tensor.shape[2:]
+            unlike = count != tensor.numel() and not fold
+            if rows == samples and sizes[0] == n and unlike:
+                return tensor, samples, *sizes[1:]
+            if rows == n and count == tensor.numel() * self.num_samples:
+                return self.expand(tensor), *sizes
+        return tensor, *given
 
     def _with_samples(self, arguments: Any, rank: int) -> Any:
         """N rows to (N, 1, ...), N*K rows to (N, K, ...)."""

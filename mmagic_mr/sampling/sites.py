@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from mmagic_mr.errors import UserError
 from mmagic_mr.sampling.channel_cat import leaves
 from mmagic_mr.sampling.draw import Drawing, current_drawing
-from mmagic_mr.sampling.noise import EXTENTS, NOISE_TYPES, NoiseInput
+from mmagic_mr.sampling.noise import EXTENTS, NOISE_INITS, NOISE_TYPES, NoiseInput
 
 Sites: TypeAlias = Mapping[str, int]
 Preset: TypeAlias = Sites | Callable[[nn.Module], Sites]
@@ -33,6 +33,7 @@ def add_noise_sites(
     generator: nn.Module,
     noise: str | Mapping[str, Any],
     presets: Mapping[str, Preset] = MappingProxyType({}),
+    init: str = 'host',
 ) -> list[str]:
     """Give named convolutions of a generator a noise input.
 
@@ -47,15 +48,18 @@ def add_noise_sites(
             the same at all places of all sites. That one is called ``'global'`` where
             noise is given or kept by name, and its shape is (N, K, C, 1, 1).
         presets: the host's own, by name: sites, or what makes them of the generator.
+        init: the weights of the noise, ``'host'``, as the convolution's own, or
+            ``'zero'``: the answers are at first those of the network without noise.
 
     Returns:
         The names of the convolutions, in the order of the network's modules.
 
     Raises:
-        UserError: unknown preset, key, noise type or extent, no sites, a number of
-            channels that is none, or not the same at all sites of global noise, a
+        UserError: unknown preset, key, noise type, extent or init, no sites, a number
+            of channels that is none, or not the same at all sites of global noise, a
             pattern that matches no convolution (near names are listed), or a
-            convolution that is matched twice or has noise already.
+            convolution that is matched twice, has noise already, or has groups (the
+            nearest one that can take noise is named).
 
     Example:
         >>> net = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 3, 3))
@@ -74,11 +78,15 @@ def add_noise_sites(
         for name, module in generator.named_modules()
         if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d))
     }
+    if init not in NOISE_INITS:
+        near = _near(str(init), NOISE_INITS)
+        raise UserError(f'noise init must be one of {NOISE_INITS}, got {init!r}{near}')
     sites = _match(patterns, convolutions, type(generator).__name__)
+    _check_groups(sites, convolutions)
     if extent == 'global':
         _check_channels(sites)
     inputs = {
-        name: NoiseInput(convolutions[name], channels, noise_type, name, extent)
+        name: NoiseInput(convolutions[name], channels, noise_type, name, extent, init)
         for name, channels in sites.items()
     }
     for name, noise_input in inputs.items():
@@ -90,14 +98,19 @@ def add_noise_sites(
     return [name for name in convolutions if name in sites]
 
 
-def _add_noise(conv: nn.Module, args: tuple[Any, ...], output: Tensor) -> Tensor:
+def _add_noise(conv: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
     """Forward hook of a noise site."""
     noise = conv.noise
     assert isinstance(noise, NoiseInput)
+    if isinstance(output, (tuple, list)) and output:
+        # Of partial convolutions, for one: the features come first, then a mask.
+        first, *rest = output
+        return type(output)([_add_noise(conv, args, first), *rest])
     if not isinstance(output, Tensor):
         raise UserError(
             f'noise site {noise.site!r} is a {type(conv).__name__}, which returns '
-            f'{type(output).__name__} and no single tensor: choose another convolution'
+            f'{type(output).__name__}, and noise is added to a tensor, or to the first '
+            'of a tuple: choose another convolution'
         )
     drawing = current_drawing() or Drawing(output.shape[0], 1)
     size = args[0].shape[-2:]
@@ -203,6 +216,33 @@ def _sites(
         )
     preset = presets[name]
     return preset(generator) if callable(preset) else preset
+
+
+def nearest(name: str, names: Sequence[str], able: Container[str]) -> str | None:
+    """Of those that are able, the one next to a name in a list; None: there is none.
+
+    Example:
+        >>> nearest('b', ['a', 'b', 'c', 'd'], {'c', 'd'})
+        'c'
+    """
+    place = names.index(name)
+    others = [i for i, other in enumerate(names) if other in able]
+    return names[min(others, key=lambda i: abs(i - place))] if others else None
+
+
+def _check_groups(
+    sites: Mapping[str, int], convolutions: Mapping[str, nn.Conv2d | nn.ConvTranspose2d]
+) -> None:
+    """Refuse convolutions whose outputs do not see all of their inputs."""
+    able = {name for name, conv in convolutions.items() if conv.groups == 1}
+    for site in sites:
+        if site not in able:
+            near = nearest(site, list(convolutions), able)
+            raise UserError(
+                f'noise site {site!r} is a convolution with '
+                f'{convolutions[site].groups} groups; only groups=1 can take noise: '
+                + (f'the nearest one is {near!r}' if near else 'this network has none')
+            )
 
 
 def _check_channels(sites: Mapping[str, int]) -> None:

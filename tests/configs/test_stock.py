@@ -1,13 +1,11 @@
-"""MMagic's own configs with six changed lines: they train, resume and draw samples."""
+"""MMagic's own configs with a proxy loss in six lines; our own over its configs."""
 
 import copy
 import math
 
-import cv2
-import numpy as np
 import pytest
 import torch
-from helpers import tiny
+from helpers import stock, tiny
 from mmengine.config import Config
 
 import mmagic_mr.plugin  # noqa: F401  (before a test reaches into MMagic)
@@ -26,28 +24,6 @@ custom_hooks = [dict(type='PredictorPretrainHook', max_iters=2, val_interval=1),
 """,  # noqa: E501
         'ProxyMRLoss replaces pixel_loss (L1Loss), perceptual_loss (PerceptualLoss)',
     ),
-    'esrgan': (
-        'mmagic::esrgan/esrgan_x4c64b23g32_1xb16-400k_div2k.py',
-        """
-custom_imports = dict(imports=['mmagic_mr.plugin'], allow_failed_imports=False)
-model = dict(type='MRESRGAN',
-             noise='rrdb',
-             num_samples=10,
-             sample_losses=dict(crps=dict(type='CRPSLoss', loss_weight=1.2)))
-""",
-        'CRPSLoss replaces pixel_loss (L1Loss), perceptual_loss (PerceptualLoss)',
-    ),
-    'edsr': (
-        'mmagic::edsr/edsr_x4c64b16_1xb16-300k_div2k.py',
-        """
-custom_imports = dict(imports=['mmagic_mr.plugin'], allow_failed_imports=False)
-model = dict(type='MREditModel',
-             noise='edsr',
-             num_samples=10,
-             sample_losses=dict(crps=dict(type='CRPSLoss', loss_weight=1.0)))
-""",
-        'CRPSLoss replaces pixel_loss (L1Loss)',
-    ),
     'glcic': (
         'mmagic::global_local/gl_8xb12_celeba-256x256.py',
         """
@@ -61,85 +37,18 @@ custom_hooks = [dict(type='PredictorPretrainHook', max_iters=2, val_interval=1),
         'ProxyMRLoss replaces loss_l1_hole (L1Loss)',
     ),
 }
+# Data and network of `helpers.stock`.
+MADE = {
+    'srgan': ('div2k', 'msrresnet'),
+    'esrgan': ('div2k', 'rrdb'),
+    'edsr': ('div2k', 'edsr'),
+    'glcic': ('celeba', 'global_local'),
+}
 # In three iterations: how often each term is in the log. Global&Local warms up first.
 TERMS = {
     'srgan': dict(loss_mr=3, loss_gan_g=3, loss_d_real=3),
-    'esrgan': dict(loss_crps=3, loss_gan_g=3, loss_d_real=3),
-    'edsr': dict(loss_crps=3),
     'glcic': dict(loss_mr=2, loss_gan_g=1, loss_d_real=2),
 }
-
-
-def write_stock_data(host, root):
-    """DIV2K with Set14 or Set5, or CelebA-HQ, in the folders of MMagic's configs."""
-    rng = np.random.default_rng(0)
-
-    def write(path, side):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        blocks = rng.integers(0, 256, (side // 4, side // 4, 3), np.uint8)
-        cv2.imwrite(str(path), blocks.repeat(4, 0).repeat(4, 1))
-
-    names = [f'{i}.png' for i in range(2)]
-    for name in names:
-        if host == 'glcic':
-            write(root / name, 96)
-        else:
-            write(root / 'DIV2K_train_HR_sub' / name, 224)
-            write(root / 'DIV2K_train_LR_bicubic/X4_sub' / name, 56)
-            write(root / 'GTmod12' / name, 48)
-            write(root / 'LRbicx4' / name, 12)
-    lines = ''.join(f'{name} (224,224,3)\n' for name in names)
-    for file in 'meta_info_DIV2K800sub_GT', 'train_celeba_img_list':
-        (root / f'{file}.txt').write_text(lines)
-    (root / 'val_celeba_img_list.txt').write_text(lines)
-
-
-def stock_sizes(host, root, work_dir) -> dict:
-    """Paths, iterations and sizes for a test; nothing of the method."""
-    small = {
-        'work_dir': str(work_dir),
-        'default_hooks.checkpoint.out_dir': None,
-        'default_hooks.logger.interval': 1,
-        'train_cfg.max_iters': 3,
-        'train_cfg.val_interval': 3,
-        'model.num_samples': 2,
-    }
-    for split in 'train', 'val':
-        small[f'{split}_dataloader.dataset.data_root'] = str(root)
-        small[f'{split}_dataloader.num_workers'] = 0
-    small['train_dataloader.batch_size'] = 2
-    if host == 'glcic':
-        return small | inpainting_sizes()
-    small |= {'model.generator.mid_channels': 4, 'model.generator.num_blocks': 2}
-    if host == 'edsr':
-        return small
-    small['model.discriminator.mid_channels'] = 4
-    if host == 'esrgan':  # and no weights are fetched
-        small |= {
-            'model.generator.growth_channels': 4,
-            'model.generator.init_cfg': None,
-        }
-    return small
-
-
-def inpainting_sizes() -> dict:
-    small = {}
-    for split in 'train', 'val':
-        pipeline = f'{split}_dataloader.dataset.pipeline'
-        small[f'{pipeline}.1.mask_config'] = dict(
-            max_bbox_shape=(32, 32),
-            max_bbox_delta=10,
-            min_margin=5,
-            img_shape=(64, 64),
-        )
-        small[f'{pipeline}.2.crop_size'] = (80, 80)
-        small[f'{pipeline}.3.scale'] = (64, 64)
-    for part in 'global', 'local':
-        small[f'model.disc.{part}_disc_cfg.max_channels'] = 8
-        small[f'model.disc.{part}_disc_cfg.fc_in_channels'] = 8
-    # One iteration in each phase of MMagic's schedule.
-    phases = {'local_size': (32, 32), 'iter_tc': 0, 'iter_td': 1}
-    return small | {f'model.train_cfg.{key}': v for key, v in phases.items()}
 
 
 @pytest.mark.parametrize('host', STOCK)
@@ -156,7 +65,9 @@ def test_six_lines(host, tmp_path, monkeypatch):
     base, lines, replaced = STOCK[host]
     assert len(lines.strip().splitlines()) <= 6
     (tmp_path / 'stock.py').write_text(f'_base_ = {base!r}\n{lines}')
-    write_stock_data(host, tmp_path / 'data')
+    kind, network = MADE[host]
+    root, work = tmp_path / 'data', tmp_path / 'work'
+    stock.write_data(kind, root)
 
     def run(**changes):
         cfg = Config.fromfile(tmp_path / 'stock.py')
@@ -164,7 +75,7 @@ def test_six_lines(host, tmp_path, monkeypatch):
             cfg.val_dataloader.dataset.pipeline = copy.deepcopy(
                 cfg.train_dataloader.dataset.pipeline
             )
-        cfg.merge_from_dict(stock_sizes(host, tmp_path / 'data', tmp_path / 'work'))
+        cfg.merge_from_dict(stock.options(kind, network, root, work))
         # Tests are on other data sets.
         cfg.test_dataloader = cfg.test_evaluator = cfg.test_cfg = None
         cfg.merge_from_dict(changes)
@@ -202,9 +113,12 @@ def test_our_configs_train_and_sample(name, tmp_path):
     tiny.quicken_runners()
     host = name.split('_')[0]
     root, work = tmp_path / 'data', tmp_path / 'work'
-    write_stock_data(host, root)
+    kind, network = MADE[host]
+    stock.write_data(kind, root)
     cfg = Config.fromfile(tiny.CONFIGS / f'{name}.py')
-    cfg.merge_from_dict(stock_sizes(host, root, work) | {'train_cfg.max_iters': 2})
+    cfg.merge_from_dict(
+        stock.options(kind, network, root, work) | {'train_cfg.max_iters': 2}
+    )
     several = cfg.test_dataloader  # of MMagic: Set5, Set14, DIV2K
     cfg.test_dataloader = cfg.test_evaluator = cfg.test_cfg = None
     runner = Runner.from_cfg(cfg)

@@ -21,6 +21,7 @@ parser = argparse.ArgumentParser()
 parser.add_argument('config')
 parser.add_argument('--work-dir', type=pathlib.Path)
 parser.add_argument('--resume', action='store_true')
+parser.add_argument('--cfg-options', default='')
 args = parser.parse_args()
 settings = {}
 exec(pathlib.Path(args.config).read_text(), settings)
@@ -30,6 +31,7 @@ first = (args.work_dir / 'calls').read_text() == 'train '
 time.sleep(settings.get('slow', 0) if first else 0)
 if settings.get('broken'):
     sys.exit('it diverged')
+(args.work_dir / 'start').write_text(args.cfg_options)
 (args.work_dir / pathlib.Path(args.config).name).write_text('as mmengine does')
 (args.work_dir / 'iter_1.pth').write_text(str(settings['level']))
 (args.work_dir / 'last_checkpoint').write_text('elsewhere/iter_1.pth')
@@ -151,12 +153,41 @@ def test_killed_and_started_again_it_goes_on(folder):
         ('seeds=(0, 1, 2)', 'seeds=(0, -1)', 'seeds'),
         ('seeds=(0, 1, 2)', 'seed=0', r'must be dict\(config=.*seed'),
         ("config='base.py', ", '', r'must be dict\(config='),
+        ('level=5)', "level=5), start='sr/none'", "start: no other run 'sr/none'"),
+        ('level=5)', "level=5), start='sr/second'", 'start: no other run'),
+        (
+            'level=5)',
+            'level=5), seeds=(7,), judged_as="sr/it\'s (a) first"',
+            'judged_as: .* has no seed 7',
+        ),
     ],
 )
 def test_a_study_that_is_none_is_refused(folder, old, new, message):
     (folder / 'study.py').write_text(STUDY.replace(old, new))
     with pytest.raises(UserError, match=message):
         compare.read_study(folder / 'study.py')
+
+
+def test_a_run_starts_from_another_and_is_judged_as_one(folder):
+    study = (folder / 'study.py').read_text()
+    study += """
+runs['sr/third'] = dict(
+    config='base.py', changes=dict(level=9), seeds=(1,), start="sr/it's (a) first")
+runs['sr/stock'] = dict(
+    config='base.py', changes=dict(level=3), judged_as='sr/second')
+"""
+    judge = (folder / 'tools/judge.py').read_text()
+    judge += "pathlib.Path(out).with_name('config').write_text(config)\n"
+    (folder / 'tools/judge.py').write_text(judge)
+    (folder / 'study.py').write_text(study)
+    _, whole = run(folder)
+    assert whole
+    third, stock = folder / 'out/sr/third/1', folder / 'out/sr/stock/0'
+    started = (third / 'start').read_text()
+    assert started == 'load_from=out/sr/it-s-a-first/1/iter_1.pth'
+    assert (folder / 'out/sr/second/0/start').read_text() == ''
+    assert (stock / 'config').read_text() == 'out/sr/second/0.py'
+    assert (third / 'config').read_text() == 'out/sr/third/1.py'
 
 
 def test_no_study(folder):
@@ -175,4 +206,6 @@ def test_the_projects_own_studies_build_their_configs(tmp_path, monkeypatch):
         for study_run in {run.config: run for run in study.runs}.values():
             file = Path('out') / f'{study_run.folder(study_run.seeds[0])}.py'
             cfg = Config.fromfile(file, import_custom_modules=False)
-            assert study_run.changes['model'].items() <= cfg.model.to_dict().items()
+            changed = dict(study_run.changes['model'])
+            changed.pop('_delete_', None)
+            assert changed.items() <= cfg.model.to_dict().items()

@@ -450,3 +450,28 @@ def test_gradients_of_a_put_off_concatenation_are_not_lost():
         with torch.no_grad():
             cat = torch.cat([x, h], 1)
         assert not (cat + 0).requires_grad
+
+
+@pytest.mark.parametrize('n', [1, 2])
+def test_batch_sizes_read_off_other_tensors(n):
+    """Codes cut by the rows of the input, and styles by those of the image."""
+
+    def codes(x, h):
+        h = h + x
+        return (
+            h.flatten(1).view(x.size(0), -1, 4) + h.reshape((len(x), -1))[:, :12, None]
+        )
+
+    def styles(x, h):
+        return (h + x) * x.mean((2, 3)).view(len(h), 3, 1, 1)
+
+    def folded(x, h):  # into channels, for a convolution with a group for each row
+        h = (h + x).view(1, -1, 4, 4)
+        return h.view(-1, 3, 4, 4)
+
+    for op in codes, styles, folded:
+        x, h = rows(n, 3)
+        with SharedForward(n, 3):
+            ours = op(x, h)
+        repeated = x.repeat_interleave(3, 0)
+        torch.testing.assert_close(ours, op(repeated, h))

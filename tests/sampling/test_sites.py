@@ -124,16 +124,41 @@ def test_a_site_has_noise_once():
 
 def test_grouped_convolutions_are_refused():
     net = nn.Sequential(nn.Conv2d(4, 4, 3, groups=2))
-    with pytest.raises(UserError, match="'0' is a convolution with 2 groups"):
+    with pytest.raises(UserError, match=r'2 groups.*this network has none'):
         add_noise_sites(net, dict(sites={'0': 2}))
 
 
-def test_a_convolution_that_returns_more_is_refused():
+def test_a_convolution_that_returns_more():
     class Partial(nn.Conv2d):
         def forward(self, x):
             return super().forward(x), x
 
+    class Odd(nn.Conv2d):
+        def forward(self, x):
+            return dict(features=super().forward(x))
+
     net = nn.Sequential(Partial(3, 4, 3))
     add_noise_sites(net, dict(sites={'0': 2}))
-    with pytest.raises(UserError, match="'0' is a Partial, which returns tuple"):
-        net(torch.rand(1, 3, 4, 4))
+    x = torch.rand(1, 3, 4, 4)
+    with sampling(1, 2, keep=(z := {})):
+        features, mask = net(x)
+    assert mask is x
+    torch.testing.assert_close(
+        features, net[0].forward(x)[0] + net[0].noise.conv(z['0'][0])
+    )
+    net = nn.Sequential(Odd(3, 4, 3))
+    add_noise_sites(net, dict(sites={'0': 2}))
+    with pytest.raises(UserError, match="'0' is a Odd, which returns dict"):
+        net(x)
+
+
+def test_zero_noise_weights():
+    net = network()
+    add_noise_sites(net, dict(sites={'first': 2}), init='zero')
+    noise = net['first'].noise
+    assert not noise.conv.weight.any()
+    nn.init.ones_(noise.conv.weight)  # as the initialization of a network might
+    noise.reset()
+    assert not noise.conv.weight.any()
+    with pytest.raises(UserError, match=r"init must be one of.*got 'zeros'.*'zero'"):
+        add_noise_sites(net, dict(sites={'last': 2}), init='zeros')
