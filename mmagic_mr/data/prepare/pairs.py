@@ -75,7 +75,7 @@ def prepare_pairs(
         jobs,
         image_size=[2 * size, size],
         target_source=str(b_dir.resolve()),
-        input_norm={'mean': mean, 'std': [value or 1.0 for value in std]},
+        input_norm=_input_norm(mean, std),
         left_out=selection.left_out,
     )
     report = selection.report(
@@ -126,6 +126,12 @@ def _check(size: int, files: Files) -> tuple[str, str] | None:
         )
         return 'two shapes in one pair', words
     return None
+
+
+def _input_norm(mean, std):
+    """As the model takes it; a channel that never changes is left as it is."""
+    spread = [round(value, 4) or 1.0 for value in std]
+    return {'mean': [round(value, 4) for value in mean], 'std': spread}
 
 
 def _convert(size: int, squeeze: bool, labels: bool, job: Job) -> None:

@@ -1,7 +1,7 @@
 """Which of a stranger's pictures can be taken, and why the others cannot.
 
-Nobody's own pictures are all in order. What cannot be used is left out and counted, with
-the reason; only where nothing is left is it an error.
+Nobody's own pictures are all in order. What cannot be used is left out and counted,
+with the reason; only where nothing is left is it an error.
 """
 
 import zlib
