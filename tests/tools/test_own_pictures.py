@@ -95,8 +95,7 @@ def check_samples(folder, names, size, samples=2):
         assert (folder / f'{name}.png').is_file()
 
 
-@pytest.mark.parametrize('loss', ['crps', 'proxy_mr2', 'noise'])
-def test_pairs(stranger, tmp_path, loss):
+def test_pairs(stranger, tmp_path):
     said = call(
         *('prepare_data', 'pairs', stranger / 'sketches', stranger / 'photos'),
         *(tmp_path / 'pairs', '--size', 32, '--workers', 0),
@@ -104,13 +103,10 @@ def test_pairs(stranger, tmp_path, loss):
     )
     assert 'taken: 21 pairs of 32x32 (19 train, 2 val)' in said
     assert 'left out: 3' in said
-    kept, checkpoint = train(f'pix2pix_{loss}_paired', tmp_path / 'pairs', 32, tmp_path)
+    kept, checkpoint = train('pix2pix_crps_paired', tmp_path / 'pairs', 32, tmp_path)
     norm = json.loads((tmp_path / 'pairs/manifest.json').read_text())['input_norm']
     model = Config.fromfile(kept, import_custom_modules=False).model
     assert model.input_norm == norm
-    assert model.generator.num_down == 5
-    assert model.eval_num_samples == 4
-    assert model.num_samples == (1 if loss == 'noise' else 4)
 
     # The run's own copy needs no folder any more, and takes a picture of any size
     (tmp_path / 'pairs').rename(tmp_path / 'gone')
@@ -123,9 +119,8 @@ def test_pairs(stranger, tmp_path, loss):
     check_samples(out, ['holiday 3', 'deep'], (32, 32))
 
 
-@pytest.mark.parametrize('loss', ['crps', 'proxy_mr2', 'noise'])
-def test_super_resolution_of_a_plain_folder(stranger, tmp_path, loss):
-    name = f'srgan_{loss}_images'
+def test_super_resolution_of_a_plain_folder(stranger, tmp_path):
+    name = 'srgan_proxy_mr2_images'
     kept, checkpoint = train(name, stranger / 'sketches', 32, tmp_path)
     small = tmp_path / 'small.png'
     picture(20, 12, 0).save(small)
@@ -137,8 +132,7 @@ def test_super_resolution_of_a_plain_folder(stranger, tmp_path, loss):
     check_samples(out, ['small'], (80, 48))
 
 
-@pytest.mark.parametrize('loss', ['crps', 'proxy_mr2', 'noise'])
-def test_inpainting_of_checked_pictures(stranger, tmp_path, loss):
+def test_inpainting_of_checked_pictures(stranger, tmp_path):
     said = call(
         *('prepare_data', 'images', stranger / 'photos', tmp_path / 'ready'),
         *('--size', 64, '--workers', 0),
@@ -146,7 +140,7 @@ def test_inpainting_of_checked_pictures(stranger, tmp_path, loss):
     )
     assert 'taken: 21 pictures of 64 (19 train, 2 val)' in said
     assert 'broken.png is not a readable image' in said
-    name = f'glcic_{loss}_images'
+    name = 'glcic_noise_images'
     kept, checkpoint = train(name, tmp_path / 'ready', 64, tmp_path)
     steps = Config.fromfile(kept).train_dataloader.dataset.pipeline
     color = json.loads((tmp_path / 'ready/manifest.json').read_text())['mean_color']
