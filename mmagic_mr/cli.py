@@ -85,9 +85,13 @@ def load_config(args: argparse.Namespace, folder: Path):
     """
     from mmengine.config import Config
 
+    from mmagic_mr import own_pictures
+
     path = find_config(args.config, folder)
     cfg = Config.fromfile(path, import_custom_modules=False)
-    merge_options(cfg, args.cfg_options or {})
+    options, old_root = args.cfg_options or {}, cfg.get('data_root')
+    merge_options(cfg, options)
+    own_pictures.check_options(cfg, options, old_root)
     return cfg
 
 

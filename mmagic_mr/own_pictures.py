@@ -8,6 +8,7 @@ read, so that it can be seen in the copy that a run keeps; that copy needs no fo
 more to draw samples.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from mmagic_mr.errors import MissingFileError, UserError
@@ -36,9 +37,56 @@ def fill(cfg) -> None:
     KINDS[kind](cfg, root)
     for loader in LOADERS:
         cfg[loader].dataset.data_root = str(root)
-    cfg.model.eval_num_samples = cfg.num_samples
+    k = cfg.pop('num_samples')
+    cfg.pop('size', None)
+    cfg.model.eval_num_samples = k
     if cfg.model.num_samples > 1:  # a baseline draws one while it trains
-        cfg.model.num_samples = cfg.num_samples
+        cfg.model.num_samples = k
+
+
+def check_options(cfg, options: dict, old_root: str | None) -> None:
+    """See that ``KEYS`` of ``--cfg-options`` are not lost in other configs.
+
+    Data sets that had the config's ``data_root`` follow it, also where the config was
+    filled in before, or is MMagic's own.
+
+    Args:
+        cfg: mmengine's Config, the options merged.
+        options: of ``--cfg-options``.
+        old_root: ``data_root`` before they were merged.
+
+    Raises:
+        UserError: no data set follows, or the config has no such setting.
+    """
+    if 'own_pictures' in cfg:
+        return
+    if 'data_root' in options:
+        sets = [found for name in LOADERS for found in _datasets(cfg.get(name))]
+        for dataset in sets:
+            if dataset.data_root == old_root:
+                dataset.data_root = options['data_root']
+        if not any(dataset.data_root == options['data_root'] for dataset in sets):
+            raise UserError(
+                f'data_root: no data set of {cfg.filename} takes it from there; set '
+                'train_dataloader.dataset.data_root and its like'
+            )
+    for key in 'size', 'num_samples':
+        if key in options:
+            raise UserError(
+                f'{key}: {cfg.filename} does not take it; its like is in the model '
+                '(model.num_samples) and in the pipelines'
+            )
+
+
+def _datasets(part) -> Iterator[dict]:
+    """Whatever has a ``data_root``, at any depth: loaders may be lists, sets nested."""
+    if isinstance(part, dict):
+        if 'data_root' in part:
+            yield part
+        part = list(part.values())
+    if isinstance(part, list | tuple):
+        for inner in part:
+            yield from _datasets(inner)
 
 
 def _folder(cfg):

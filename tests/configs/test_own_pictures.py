@@ -59,7 +59,7 @@ def test_these_are_all_there_are():
 def test_the_folder_alone_is_needed(name, home):
     root = str(home / HOSTS[name.split('_')[0]])
     cfg = read(name, data_root=root, num_samples=7)
-    assert 'own_pictures' not in cfg
+    assert not {'own_pictures', 'num_samples', 'size'} & set(cfg.keys())
     for loader in LOADERS:
         assert cfg[loader].dataset.data_root == root
     assert cfg.model.eval_num_samples == 7
@@ -157,6 +157,31 @@ def test_a_folder_for_something_else_is_refused(name, folder, words, home):
 def test_a_size_that_does_not_fit_is_refused(name, size, words, home):
     with pytest.raises(UserError, match=words):
         read(name, data_root=str(home / 'a'), size=size)
+
+
+def test_a_config_that_was_filled_in_takes_another_folder_and_loses_nothing(
+    home, tmp_path
+):
+    cfg = read('pix2pix_crps_paired', data_root=str(home / 'paired'))
+    kept = tmp_path / 'kept.py'
+    cfg.dump(kept)
+    assert read(str(kept)).pretty_text == cfg.pretty_text
+    moved = read(str(kept), data_root='/elsewhere')
+    for loader in LOADERS:
+        assert moved[loader].dataset.data_root == '/elsewhere'
+    assert moved.model.input_norm == cfg.model.input_norm
+    with pytest.raises(UserError, match=r'num_samples: .*does not take it'):
+        read(str(kept), num_samples=3)
+
+
+def test_data_root_is_not_lost_in_other_configs():
+    cfg = read('pix2pix_crps_demo', data_root='/elsewhere')
+    for loader in LOADERS:
+        assert cfg[loader].dataset.data_root == '/elsewhere'
+    with pytest.raises(
+        UserError, match=r'no data set of .*glcic_crps_celeba\.py takes it'
+    ):
+        read('glcic_crps_celeba', data_root='/elsewhere')
 
 
 @pytest.mark.parametrize('name', ['pix2pix_proxy_mr2_paired', 'glcic_crps_celeba'])
