@@ -25,6 +25,9 @@ COLLECTION = {
 DATA = {
     'celeba': 'CelebA',
     'div2k': 'DIV2K',
+    'x4': 'DIV2K',
+    'deblur': 'GoPro',
+    'denoise': 'SIDD',
     'paired': 'your own pairs',
     'images': 'your own pictures',
 }
@@ -93,7 +96,8 @@ def _task(model):
     ):
         if part in model.type:
             return task
-    scale = model.generator.get('upscale_factor', 1)
+    network = model.generator  # SwinIR says `upscale`
+    scale = network.get('upscale_factor', network.get('upscale', 1))
     return 'Image Super-Resolution' if scale > 1 else 'Image Restoration'
 
 
