@@ -76,10 +76,22 @@ def find_config(name: str, folder: Path) -> Path:
     raise MissingFileError(f'no config {name}, here or in {folder}{hint}')
 
 
-def read_config(args: argparse.Namespace, folder: Path):
-    """Reads ``args.config`` with ``args.cfg_options``, then imports its modules.
+def merge_options(cfg, options: dict) -> None:
+    """Overrides settings of a config.
 
-    Modules come last, since that takes many seconds and a wrong argument should not.
+    Raises:
+        UserError: an override does not fit the config.
+    """
+    try:
+        cfg.merge_from_dict(options)
+    except (KeyError, TypeError) as error:
+        raise UserError(
+            f'--cfg-options does not fit {cfg.filename}: {error.args[0]}'
+        ) from error
+
+
+def load_config(args: argparse.Namespace, folder: Path):
+    """Reads ``args.config`` with ``args.cfg_options``; its modules are not imported.
 
     Raises:
         MissingFileError: there is no such config.
@@ -87,20 +99,39 @@ def read_config(args: argparse.Namespace, folder: Path):
     """
     from mmengine.config import Config
 
+    from mmagic_mr import own_pictures
+
     path = find_config(args.config, folder)
     cfg = Config.fromfile(path, import_custom_modules=False)
-    if args.cfg_options:
-        try:
-            cfg.merge_from_dict(args.cfg_options)
-        except (KeyError, TypeError) as error:
-            raise UserError(
-                f'--cfg-options does not fit {path}: {error.args[0]}'
-            ) from error
+    options, old_root = args.cfg_options or {}, cfg.get('data_root')
+    merge_options(cfg, options)
+    own_pictures.check_options(cfg, options, old_root)
+    return cfg
+
+
+def read_config(args: argparse.Namespace, folder: Path):
+    """The config of a run: that of `load_config`, and what follows from its folder.
+
+    Raises:
+        MissingFileError: as `load_config`, or no folder of one's own pictures.
+        UserError: as `load_config`, or a folder that does not fit.
+    """
+    from mmagic_mr import own_pictures
+
+    cfg = load_config(args, folder)
+    own_pictures.fill(cfg)
+    # Whatever follows from these may be overridden
+    rest = {
+        k: v for k, v in (args.cfg_options or {}).items() if k not in own_pictures.KEYS
+    }
+    merge_options(cfg, rest)
     if 'launcher' in args:
         os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
         cfg.launcher = args.launcher
         if args.work_dir or cfg.get('work_dir') is None:
-            cfg.work_dir = args.work_dir or str(Path('work_dirs', path.stem))
+            cfg.work_dir = args.work_dir or str(
+                Path('work_dirs', Path(cfg.filename).stem)
+            )
     return cfg
 
 

@@ -75,4 +75,25 @@ grep -E 'find the config|predictor \[|replaces|Iter\(|successfully' train.log
 grep -q 'predictor \[4/4\]' train.log
 grep -q 'Iter(train) \[3/3\].*loss_mr' train.log
 test -f work/iter_3.pth
-say 'passed: mim installs the wheel, finds the config and trains it'
+
+say 'mim tests the checkpoint'
+SMALL=(model.generator.num_down=5 model.generator.base_channels=8
+    model.discriminator.base_channels=8 model.eval_num_samples=4
+    test_dataloader.num_workers=0 test_dataloader.persistent_workers=False)
+run mim test mmagic_mr pix2pix_proxy_mr2_cityscapes.py --checkpoint work/iter_3.pth \
+    --stand-in --work-dir work --out work/test.json --cfg-options "${SMALL[@]}"
+mv last.log test.log
+grep -E 'find the config|successfully' test.log
+python -c 'import json; print("numbers:", len(json.load(open("work/test.json"))["records"]))'
+
+say 'mim runs the other tools by name'
+run mim run mmagic_mr export_config pix2pix_proxy_mr2_cityscapes mine.py
+grep -q "type='MRPix2Pix'" mine.py
+run mim run mmagic_mr sample mine.py work/iter_3.pth data/cityscapes/val --pair \
+    --num-samples 2 --out samples --cfg-options "${SMALL[@]}"
+test -f samples/ulm_000000_000019/001.png
+
+say 'mim finds the configs by what they train'
+run mim search mmagic_mr --dataset cityscapes --condition 'samples>1' --valid-config
+grep 'pix2pix_crps_cityscapes' last.log
+say 'passed: mim installs the wheel, trains, tests, runs the tools and searches'

@@ -13,6 +13,7 @@ from mmagic_mr.errors import UserError
 from mmagic_mr.models.batch import Batch
 from mmagic_mr.models.compiling import compile_parts
 from mmagic_mr.models.gan import MomentGAN
+from mmagic_mr.models.memory_format import use_channels_last
 from mmagic_mr.sampling import SharedForward, sampling
 from mmagic_mr.sampling.noise import NoiseInput
 from mmagic_mr.sampling.recompute import active_contexts
@@ -153,7 +154,7 @@ def wrappers_of(model: nn.Module, config: dict):
 def switched(model: nn.Module, switches: Switches) -> tuple[nn.Module, Callable]:
     """A model with its memory format, and what compiles it afterwards."""
     if switches.channels_last:
-        model.to(memory_format=torch.channels_last)
+        use_channels_last(model)
 
     def finish() -> None:
         if not switches.compile:

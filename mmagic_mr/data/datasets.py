@@ -20,7 +20,7 @@ from mmagic_mr.errors import MissingFileError, UserError
 from mmagic_mr.host import DATASETS, BasicImageDataset, PairedImageDataset
 
 
-class _ClearErrors:
+class ClearErrors:
     """Mixin before a MMagic dataset; uses its ``file_backend``."""
 
     prepare_hint: str | None
@@ -92,7 +92,7 @@ def _named(size, kind, paths):
 
 
 @DATASETS.register_module()
-class MRPairedImageDataset(_ClearErrors, PairedImageDataset):
+class MRPairedImageDataset(ClearErrors, PairedImageDataset):
     """MMagic's ``PairedImageDataset``: pairs A|B side by side, with clear errors.
 
     Args:
@@ -155,7 +155,7 @@ it with: python ...
 
 
 @DATASETS.register_module()
-class MRImageDataset(_ClearErrors, BasicImageDataset):
+class MRImageDataset(ClearErrors, BasicImageDataset):
     """MMagic's ``BasicImageDataset`` in order of name, with partners that must match.
 
     Args:

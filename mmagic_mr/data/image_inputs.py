@@ -7,6 +7,7 @@ target, or a mask of their own.
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from copy import copy
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import mmcv
 import numpy as np
 
 from mmagic_mr.errors import UserError
+from mmagic_mr.host import TRANSFORMS
 
 Fields = dict[str, Any]
 Steps = list[Callable]
@@ -104,8 +106,22 @@ class SmallImageInput(ImageInput):
         if pair:
             raise UserError('--pair: super-resolution takes the small image alone')
         read_image(path)
-        steps = [step for step in steps if getattr(step, 'key', '') != self.target_key]
-        return {f'{self.key}_path': str(path)}, steps
+        keys = [getattr(step, 'key', '') for step in steps]
+        if self.key in keys:
+            kept = [
+                s for s, key in zip(steps, keys, strict=True) if key != self.target_key
+            ]
+        elif self.target_key in keys:
+            # The pipeline makes the small image of the large one; here it is a file
+            load = copy(steps[keys.index(self.target_key)])
+            load.key = self.key
+            kept = [load, steps[-1]]  # the last one packs
+        else:
+            raise UserError(
+                f'the test pipeline of the config loads neither {self.key} nor '
+                f'{self.target_key}: add a step, as validation has it'
+            )
+        return {f'{self.key}_path': str(path)}, kept
 
 
 class HoleInput(ImageInput):
@@ -125,10 +141,16 @@ class HoleInput(ImageInput):
             raise UserError(
                 f'{path}: inpainting needs a mask, white in the hole (--mask FILE)'
             )
-        place, load = _step_with(steps, 'mask_mode', 'that loads masks (LoadMask)')
-        if load.mask_mode != 'file':
-            steps = [*steps]
-            steps[place] = type(load)(mask_mode='file')
+        drawing = [hasattr(step, 'sides') for step in steps]
+        if any(drawing):  # RandomHole; what cuts or reduces before it has no mask
+            after = steps[drawing.index(True) + 1 :]
+            load = TRANSFORMS.build(dict(type='LoadMask', mask_mode='file'))
+            steps = [steps[0], load, *after]
+        else:
+            place, load = _step_with(steps, 'mask_mode', 'that loads masks (LoadMask)')
+            if load.mask_mode != 'file':
+                steps = [*steps]
+                steps[place] = type(load)(mask_mode='file')
         for file in path, mask:
             read_image(file)
         return {f'{self.key}_path': str(path), 'mask_path': str(mask)}, steps

@@ -133,6 +133,40 @@ def resize(
     return image.resize((width, height), kernel)
 
 
+def shrink(image: Image.Image, short_side: int) -> Image.Image:
+    """The picture, its shorter side reduced to this; a smaller one stays as it is."""
+    factor = short_side / min(image.size)
+    if factor >= 1:
+        return image
+    width, height = (max(short_side, round(factor * v)) for v in image.size)
+    return resize(image, width, height)
+
+
+def to_square(
+    image: Image.Image, size: int, squeeze: bool = False, labels: bool = False
+) -> Image.Image:
+    """A square of the picture.
+
+    Args:
+        image: the picture.
+        size: side of the square, in pixels.
+        squeeze: all of the picture; else the largest square in its middle.
+        labels: as for :func:`resize`.
+    """
+    if not squeeze:
+        side = min(image.size)
+        left, top = (image.width - side) // 2, (image.height - side) // 2
+        image = image.crop((left, top, left + side, top + side))
+    if image.size == (size, size):
+        return image
+    return resize(image, size, size, labels)
+
+
+def is_lossy(path: str | os.PathLike[str]) -> bool:
+    """Whether the name is that of a file whose format blurs colors."""
+    return Path(path).suffix.lower() in ('.jpg', '.jpeg', '.webp')
+
+
 def side_by_side(left: Image.Image, right: Image.Image) -> Image.Image:
     """One picture of two of the same height: A|B, as the pix2pix data sets have it."""
     from PIL import Image

@@ -1,10 +1,13 @@
 """Transforms of the pipelines: a crop that must fit, and the holes of inpainting."""
 
+from pathlib import Path
+from typing import Literal
+
 import numpy as np
 from mmcv.transforms import BaseTransform
 
 from mmagic_mr.checks import Count, Level, Natural, checked
-from mmagic_mr.data.holes import Rect, draw_hole, hole_mask
+from mmagic_mr.data.holes import Rect, draw_hole, fixed_hole, hole_mask
 from mmagic_mr.errors import UserError
 from mmagic_mr.host import TRANSFORMS, FixedCrop, LoadMask
 
@@ -18,7 +21,7 @@ class StrictCrop(FixedCrop):
     Args:
         keys: images that are cropped alike.
         crop_size: height, width in pixels.
-        crop_pos: x, y in pixels; None: random.
+        crop_pos: x, y in pixels; None: random; 'center': in the middle.
 
     Raises:
         UserError: the crop does not fit.
@@ -29,9 +32,10 @@ class StrictCrop(FixedCrop):
         self,
         keys: list[str],
         crop_size: tuple[Count, Count],
-        crop_pos: tuple[Natural, Natural] | None = None,
+        crop_pos: tuple[Natural, Natural] | Literal['center'] | None = None,
     ):
-        super().__init__(keys, tuple(crop_size), crop_pos)
+        self.centered = crop_pos == 'center'
+        super().__init__(keys, tuple(crop_size), None if self.centered else crop_pos)
 
     def transform(self, results):
         height, width = results[self.keys[0]].shape[:2]
@@ -42,6 +46,9 @@ class StrictCrop(FixedCrop):
                 f'the image of {width}x{height} is smaller than the crop of '
                 f'{crop_width}x{crop_height} at x={left}, y={top}'
             )
+        if self.centered:
+            place = ((width - crop_width) // 2, (height - crop_height) // 2)
+            return FixedCrop(self.keys, self.crop_size, place).transform(results)
         return super().transform(results)
 
 
@@ -56,9 +63,11 @@ class RandomHole(BaseTransform):
         box_size: side of the box, in pixels; it lies anywhere in the image.
         sides: shortest and longest side of the hole, in pixels; drawn independently.
         img_key: image whose size counts.
+        seed: the same hole for an image each time, by its name; None: a new one.
 
     Raises:
-        UserError: the box does not fit into the image, or the hole into the box.
+        UserError: the box does not fit into the image, or the hole into the box, or
+            a fixed one is asked for in an image that is not square.
     """
 
     @checked
@@ -67,24 +76,32 @@ class RandomHole(BaseTransform):
         box_size: Count = 64,
         sides: tuple[Count, Count] = (48, 64),
         img_key: str = 'gt',
+        seed: Natural | None = None,
     ):
         self.box_size = box_size
         self.sides = tuple(sides)
         self.img_key = img_key
+        self.seed = seed
 
     def transform(self, results):
         height, width = results[self.img_key].shape[:2]
-        # The global generator is the one that mmengine seeds in every worker
-        box, hole = draw_hole(
-            np.random.randint,
-            height,
-            width,
-            self.box_size,
-            self.sides,
-        )
+        box, hole = self._draw(results, height, width)
         results['mask'] = hole_mask(hole, height, width)[..., None]
         results['mask_bbox'] = tuple(box)
         return results
+
+    def _draw(self, results, height, width):
+        if self.seed is None:
+            # The global generator is the one that mmengine seeds in every worker
+            draw = np.random.randint
+            return draw_hole(draw, height, width, self.box_size, self.sides)
+        if height != width:
+            raise UserError(
+                f'the image is {width}x{height}, and fixed holes are for squares: crop '
+                'it before'
+            )
+        name = Path(results[f'{self.img_key}_path']).stem
+        return fixed_hole(name, self.seed, height, self.box_size, self.sides)
 
 
 @TRANSFORMS.register_module()
@@ -157,11 +174,16 @@ class FillHole(BaseTransform):
         order = results.get('gt_channel_order', 'bgr')
         color = self.color if order == 'rgb' else self.color[::-1]
         results['img'] = np.where(mask > 0, color, image).astype(np.float32)
-        for name in ('ori_{}_shape', '{}_channel_order', '{}_color_type'):
-            if name.format('gt') in results:
-                results[name.format('img')] = results[name.format('gt')]
+        copy_facts(results, 'gt', 'img')
         results.setdefault('mask_bbox', _around(mask))
         return results
+
+
+def copy_facts(results: dict, key: str, to: str) -> None:
+    """What is known of one image holds for another that was made of it."""
+    for name in ('ori_{}_shape', '{}_channel_order', '{}_color_type'):
+        if name.format(key) in results:
+            results[name.format(to)] = results[name.format(key)]
 
 
 def _around(mask):

@@ -26,6 +26,7 @@ from mmagic_mr.models.batch import Batch
 from mmagic_mr.models.compiling import compile_parts
 from mmagic_mr.models.ema import AveragedGenerator
 from mmagic_mr.models.input_norm import InputNorm
+from mmagic_mr.models.memory_format import use_channels_last
 from mmagic_mr.models.perceptual import compare_means
 from mmagic_mr.models.sampler import Sampler
 from mmagic_mr.models.share import Distribute
@@ -181,7 +182,7 @@ class MomentReconstruction(Sampler):
         self._predictor_checked = False
         self._runner_iter, self._iter = None, -1
         if channels_last:
-            self.to(memory_format=torch.channels_last)
+            use_channels_last(self)
         self.compile_options = options
         if options is not None:
             network = getattr(self, self.generator_name)

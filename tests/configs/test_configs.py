@@ -6,11 +6,11 @@ import pytest
 from helpers import tiny
 from helpers.configs import ADAM, build, check_built, check_optimizer, read
 
-# Those of the demo and of the letters have tests of their own
+# Those of the demo, the letters and one's own pictures have tests of their own
 NAMES = sorted(
     path.stem
     for path in tiny.CONFIGS.glob('pix2pix_*.py')
-    if not path.stem.endswith(('_demo', '_fonts'))
+    if not path.stem.endswith(('_demo', '_fonts', '_paired'))
 )
 
 # Weights in the authors' code. Rows: dataset and distribution. Columns: MR1, MR2,

@@ -11,8 +11,9 @@ from torch import nn
 
 from mmagic_mr import optim
 from mmagic_mr.errors import UserError
-from mmagic_mr.host import unwrap
+from mmagic_mr.host import MODELS, unwrap
 from mmagic_mr.models.compiling import compile_parts, is_mixed
+from mmagic_mr.models.memory_format import use_channels_last
 from mmagic_mr.sampling import SharedForward
 from mmagic_mr.sampling.channel_cat import ChannelCat
 
@@ -100,6 +101,34 @@ def test_channels_last_reaches_the_convolutions_and_changes_nothing(name):
     for term in terms:
         torch.testing.assert_close(found[term], terms[term], rtol=1e-9, atol=0)
     assert distance(found_gradients, gradients) < 1e-9
+
+
+JUDGE = dict(in_channels=3, max_channels=8, fc_in_channels=8 * 2 * 2)
+
+
+@pytest.mark.parametrize(
+    ('judge', 'size'),
+    [
+        (
+            dict(
+                type='GLDiscs',
+                global_disc_cfg=dict(JUDGE, num_convs=5),
+                local_disc_cfg=dict(JUDGE, num_convs=4),
+            ),
+            64,
+        ),
+        (dict(type='ModifiedVGG', in_channels=3, mid_channels=2), 128),
+    ],
+)
+def test_channels_last_where_linear_layers_follow(judge, size):
+    """MMagic flattens by `view`, which does not take that format."""
+    plain = MODELS.build(judge).eval()
+    other = copy.deepcopy(plain)
+    use_channels_last(other)
+    images = torch.rand(2, 3, size, size)
+    half = images[..., : size // 2, : size // 2]
+    inputs = (images, half) if judge['type'] == 'GLDiscs' else images
+    torch.testing.assert_close(other(inputs), plain(inputs))
 
 
 # -- half precision --------------------------------------------------------------------

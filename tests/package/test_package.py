@@ -15,6 +15,7 @@ from mmengine.config import Config
 from packaging.requirements import Requirement
 
 import mmagic_mr
+from mmagic_mr import metafile
 
 LEAVES = sorted(path.name for path in (ROOT / 'configs').glob('*.py'))
 
@@ -59,16 +60,44 @@ def test_mim_finds_one_file_of_each_config_name(built):
     assert {name: names[name] for name in LEAVES} == dict.fromkeys(LEAVES, 1)
 
 
+def test_metafiles_are_up_to_date():
+    """If not: python tools/metafiles.py"""
+    for path, text in metafile.metafiles(ROOT).items():
+        assert path.read_text() == text
+
+
 def test_model_index_lists_the_configs(built):
-    path = built / 'lib/mmagic_mr/.mim/model-index.yml'
-    index = yaml.safe_load(path.read_text())
-    collections = {collection['Name'] for collection in index['Collections']}
+    mim = built / 'lib/mmagic_mr/.mim'
+    (name,) = yaml.safe_load((mim / 'model-index.yml').read_text())['Import']
+    index = yaml.safe_load((mim / name).read_text())
+    (collection,) = index['Collections']
     listed = []
     for model in index['Models']:
-        assert model['In Collection'] in collections
-        assert model['Config'] == f'configs/{model["Name"]}.py'
-        listed.append(f'{model["Name"]}.py')
-    assert sorted(listed) == [name for name in LEAVES if 'demo' not in name]
+        assert model['In Collection'] == collection['Name']
+        path = mim / model['Config']
+        assert path.is_file()
+        assert path.stem == model['Name']
+        listed.append(path.name)
+    assert {name for name in LEAVES if 'demo' not in name} <= set(listed)
+    assert len(listed) == len(set(listed))
+
+
+def test_metafile_says_what_a_config_trains():
+    entry = metafile.entry(ROOT / 'configs/srgan_noise_images.py', ROOT)
+    assert entry['Results'] == [
+        {'Task': 'Image Super-Resolution', 'Dataset': 'your own pictures'}
+    ]
+    assert entry['Metadata'] == {
+        'Training Data': 'your own pictures',
+        'Class': 'MRSRGAN',
+        'Losses': 'those of the host',
+        'Samples': 1,
+        'Batch Size': 32,
+        'Iterations': 50000,
+    }
+    entry = metafile.entry(ROOT / 'configs/pix2pix_proxy_mr2_maps.py', ROOT)
+    assert entry['Metadata']['Losses'] == 'ProxyMRLoss'
+    assert entry['Metadata']['Samples'] == 10
 
 
 def test_constraints_satisfy_the_dependencies(built):

@@ -16,8 +16,8 @@ def find_commands() -> dict[str, Command]:
     """Commands that the modules of this folder declare, by name.
 
     Example:
-        >>> list(find_commands())
-        ['celeba-sr', 'celeba-inpaint', 'cityscapes', 'fonts', 'maps', 'stats']
+        >>> sorted(find_commands())[:3]
+        ['celeba-inpaint', 'celeba-sr', 'cityscapes']
     """
     found = {}
     for info in pkgutil.iter_modules(__path__):

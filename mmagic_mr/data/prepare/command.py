@@ -66,3 +66,11 @@ def positive(text: str) -> int:
     if value < 1:
         raise argparse.ArgumentTypeError(f'{value} is not at least 1')
     return value
+
+
+def part_of_one(text: str) -> float:
+    """A number between 0 and 1, for argparse."""
+    value = float(text)
+    if not 0 < value < 1:
+        raise argparse.ArgumentTypeError(f'{value} is not between 0 and 1')
+    return value

@@ -1,0 +1,4 @@
+# Recommended for one's own pictures: fair CRPS in four views, its weight set by itself.
+_base_ = './_base_/pix2pix_paired.py'
+
+model = dict(sample_losses=dict(crps=_base_.mr_crps))
