@@ -26,7 +26,7 @@ def on_config(config):
 def _existing(nav, folder):
     kept = []
     for entry in nav:
-        ((title, target),) = entry.items()
+        ((title, target),) = entry.items() if isinstance(entry, dict) else [('', entry)]
         if isinstance(target, list):
             kept.append({title: _existing(target, folder)})
         elif target in OUTSIDE or (folder / target).is_file():
@@ -49,9 +49,7 @@ def on_page_markdown(markdown, page, config, files):
     depth = page.file.src_uri.count('/')
     up = '../' * (depth + 1)
     names = '|'.join(map(re.escape, OUTSIDE))
-    return re.sub(
-        rf'\]\({re.escape(up)}({names})', rf']({"../" * depth}\1', markdown
-    )
+    return re.sub(rf'\]\({re.escape(up)}({names})', rf']({"../" * depth}\1', markdown)
 
 
 class Examples(griffe.Extension):

@@ -4,8 +4,8 @@
     python tools/losses.py figures --out docs
     python tools/losses.py method --out docs
 
-The first two print Markdown. The cost is that of a forward and backward pass on one thread,
-measured in turn with MR2 (MRLoss of order 2).
+The first two print Markdown. The cost is that of a forward and backward pass on one
+thread, measured in turn with MR2 (MRLoss of order 2).
 """
 
 import argparse

@@ -1,0 +1,243 @@
+"""Code blocks of the documentation: Python runs, configs build, commands exist.
+
+Each page has a folder of its own, with the repository's configs and tools in it. There
+its blocks are tried in their order, in a fork of this process. Python runs, in one
+namespace; what is a file (its first line names it) is written; of a config the model,
+hooks and metrics are built. Of shell commands the tools, options and configs are
+checked, by the tools' own parsers; blocks that say so are run.
+"""
+
+import importlib.util
+import multiprocessing
+import os
+import re
+import shlex
+import subprocess
+import sys
+import traceback
+from pathlib import Path
+
+import pytest
+from helpers import ROOT
+from helpers.documents import blocks, name_of, pages
+from mmengine.config import Config
+
+from mmagic_mr import cli
+from mmagic_mr.study.cli import _parser
+
+# Their blocks are tried elsewhere
+ELSEWHERE = {'CONTRIBUTING.md': 'tests/package/test_contributing.py'}
+# Pages about what is not here yet
+AWAITED = {'docs/tutorial.md': 'configs/pix2pix_crps_paired.py'}
+# Commands that are not ours, and why they are not run
+OTHERS = {
+    'cd': 'a folder of the reader',
+    'git': 'needs the network',
+    'mim': 'make check-mim runs it',
+    'pip': 'needs the network; make check-install and check-mim run it',
+    'sbatch': 'needs a cluster',
+    'sqlite3': 'of another package',
+    'tensorboard': 'does not end',
+}
+LAUNCHERS = {'torchrun', 'srun'}
+PAGES = [
+    page
+    for page in pages()
+    if name_of(page) not in ELSEWHERE
+    and (ROOT / AWAITED.get(name_of(page), 'configs')).exists()
+]
+
+
+def with_blocks(*languages):
+    return [
+        page
+        for page in PAGES
+        if any(block.language in languages for block in blocks(page))
+    ]
+
+
+def is_config(block):
+    return 'config' in block.marks or re.search(r'^_base_ =', block.text, re.MULTILINE)
+
+
+def config_of(block, folder):
+    """Writes a config block into the folder of its page; returns the file."""
+    text = block.text
+    if not re.search(r'^_base_ =', text, re.MULTILINE):
+        text = f"_base_ = 'configs/{block.marks['config']}.py'\n{text}"
+    file = folder / (block.file or f'config_{block.line}.py')
+    file.write_text(text)
+    return file
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    for part in 'configs', 'tools':
+        (tmp_path / part).symlink_to(ROOT / part)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_every_block_is_tried_or_says_why_not():
+    known = {'python', 'bash', 'setup', 'text', 'bibtex'}
+    for page in PAGES:
+        for block in blocks(page):
+            assert block.language in known, f'{block}: {block.language!r}'
+            if 'not run' in block.marks:
+                assert len(block.marks['not run'].split()) > 2, f'{block}: no reason'
+            elif re.search(r'^model = dict\(', block.text, re.MULTILINE):
+                assert is_config(block), f'{block}: a config of which base?'
+
+
+def run_page(page, folder, said):
+    """In a process of its own; sends what went wrong, or nothing."""
+    namespace = {'__name__': page.stem}
+    sys.path.insert(0, str(folder))
+    block = None
+    try:
+        for block in blocks(page):
+            if 'not run' in block.marks:
+                continue
+            if block.language == 'bash':
+                run_commands(block, folder)
+            elif is_config(block):
+                build(config_of(block, folder))
+            elif block.language in ('python', 'setup'):
+                run_python(block, folder, namespace)
+    except BaseException:
+        said.send(f'{block}\n{traceback.format_exc()}')
+    said.close()
+
+
+def run_python(block, folder, namespace):
+    """As a module, if it is a file: so that a config may import it once more."""
+    if block.file:
+        Path(folder, block.file).write_text(block.text)
+        namespace |= vars(importlib.import_module(Path(block.file).stem))
+    else:
+        exec(compile(block.text, str(block), 'exec'), namespace)
+
+
+def build(file):
+    """The model of a config, and what of its hooks and metrics is ours."""
+    from mmengine.registry import init_default_scope
+    from mmengine.utils import import_modules_from_strings
+
+    from mmagic_mr.host import HOOKS, METRICS, MODELS
+
+    cfg = Config.fromfile(file, import_custom_modules=False)
+    import_modules_from_strings(**cfg.custom_imports)
+    init_default_scope('mmagic')
+    MODELS.build(cfg.model)
+    for hook in cfg.get('custom_hooks') or []:
+        if HOOKS.get(hook['type']).__module__.startswith('mmagic_mr.'):
+            HOOKS.build(hook)
+    evaluator = cfg.get('test_evaluator')
+    if isinstance(evaluator, dict):
+        for metric in evaluator.get('metrics') or []:
+            assert METRICS.get(metric['type']), metric['type']
+
+
+@pytest.mark.parametrize('page', with_blocks('python', 'bash'), ids=name_of)
+def test_the_blocks_of(page, folder):
+    import mmagic_mr.plugin  # noqa: F401  (once, before the forks)
+
+    context = multiprocessing.get_context('fork')
+    receive, send = context.Pipe(duplex=False)
+    process = context.Process(target=run_page, args=(page, folder, send))
+    process.start()
+    send.close()
+    try:
+        said = receive.recv()
+    except EOFError:
+        said = ''
+    process.join()
+    assert not said, said
+    assert process.exitcode == 0
+
+
+def commands(text):
+    """Of a shell block: each as its words, comments and settings left out."""
+    for line in text.replace('\\\n', ' ').splitlines():
+        words = shlex.split(line, comments=True)
+        while words:
+            end = words.index('&&') if '&&' in words else len(words)
+            command, words = words[:end], words[end + 1 :]
+            while command and re.match(r'[A-Z_]+=', command[0]):
+                command = command[1:]
+            if command and command[0] != 'export':
+                yield command
+
+
+def targets():
+    text = (ROOT / 'Makefile').read_text()
+    return set(re.findall(r'^([\w-]+):', text, re.MULTILINE))
+
+
+def parse(tool, arguments):
+    """The arguments as the tool itself reads them; None: it has printed its help."""
+    sys.argv = [str(tool), *arguments]
+    spec = importlib.util.spec_from_file_location(f'tool_{tool.stem}', tool)
+    module = importlib.util.module_from_spec(spec)
+    path = list(sys.path)
+    spec.loader.exec_module(module)
+    sys.path[:] = path
+    read = _parser().parse_args if tool.stem == 'study' else module.parse_args
+    try:
+        return read()
+    except SystemExit as stop:
+        if stop.code:
+            raise ValueError('the tool refuses these arguments') from stop
+        return None
+
+
+def check(words):
+    """One command: that what it names is there."""
+    name, *arguments = words
+    if name in LAUNCHERS:
+        place = next(i for i, word in enumerate(words) if word.startswith('tools/'))
+        name, arguments = 'python', words[place:]
+    if name == 'make':
+        assert set(arguments) <= targets(), arguments
+    elif name == 'python' and arguments[0] == '-m':
+        assert arguments[1] == 'pytest'
+        assert (ROOT / arguments[2]).exists()
+    elif name == 'python':
+        args = parse(ROOT / arguments[0], arguments[1:])
+        if getattr(args, 'config', None):
+            check_config(args)
+        if getattr(args, 'judge', None):
+            assert Path(args.judge[0]).is_file()
+    else:
+        assert name in OTHERS, f'{name} is not known here'
+
+
+def check_config(args):
+    """It is there, and the options fit; a run keeps its config under the same name."""
+    path = Path(args.config)
+    name = path.name if path.parts[0] == 'work_dirs' else args.config
+    file = cli.find_config(name, ROOT / 'configs')
+    cfg = Config.fromfile(file, import_custom_modules=False)
+    cfg.merge_from_dict(args.cfg_options or {})
+
+
+def run_commands(block, folder):
+    """Checks each command, and runs them where the block says so, by this Python."""
+    for words in commands(block.text):
+        try:
+            check(words)
+        except Exception as error:
+            raise AssertionError(f'{block}: {shlex.join(words)}') from error
+    if 'run' not in block.marks:
+        return
+    script = f'python() {{ {sys.executable} -W ignore "$@"; }}\n{block.text}'
+    done = subprocess.run(
+        ['bash', '-euo', 'pipefail', '-c', script],
+        cwd=folder,
+        env={**os.environ, 'PYTHONPATH': str(ROOT), 'OMP_NUM_THREADS': '1'},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, f'{block}\n{done.stdout[-3000:]}'
