@@ -45,3 +45,10 @@ def test_the_papers_table_is_the_reports():
     assert found == expected
     for config in re.findall(r'\| `(\w+)` \|', page):
         assert (ROOT / 'configs' / f'{config}.py').is_file()
+
+
+def test_the_site_needs_what_the_extra_has():
+    setup, make = ((ROOT / name).read_text() for name in ('setup.py', 'Makefile'))
+    extra = re.search(r"'docs': (\[.*\])", setup)[1]
+    installed = re.search(r'-c constraints.txt \\\n\t\t(.*)', make)[1]
+    assert ast.literal_eval(extra) == [name.strip("'") for name in installed.split()]
