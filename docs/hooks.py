@@ -52,10 +52,21 @@ def on_page_markdown(markdown, page, config, files):
     return re.sub(rf'\]\({re.escape(up)}({names})', rf']({"../" * depth}\1', markdown)
 
 
-class Examples(griffe.Extension):
-    """Takes a docstring's `Example` for the examples that griffe knows."""
+class PlainDocstrings(griffe.Extension):
+    """Puts what the docstrings have of reStructuredText into Markdown."""
 
     def on_object(self, *, obj, **kwargs):
         if obj.docstring:
-            value = obj.docstring.value
-            obj.docstring.value = re.sub(r'(?m)^( *)Example:$', r'\1Examples:', value)
+            obj.docstring.value = _as_markdown(obj.docstring.value)
+
+
+def _as_markdown(text):
+    text = re.sub(r'(?m)^( *)Example:$', r'\1Examples:', text)
+    text = re.sub(r':(?:math|class|func|meth|mod):`~?([^`]+)`', r'`\1`', text)
+    return re.sub(r'(?m)^( *)\.\. math::(.*(?:\n(?:\1 +.*)?(?=\n|$))*)', _formula, text)
+
+
+def _formula(found):
+    indent, lines = found[1], found[2].strip('\n').splitlines()
+    shown = [f'{indent}{line.strip()}' for line in lines if line.strip()]
+    return '\n'.join([f'{indent}```text', *shown, f'{indent}```', ''])
