@@ -246,3 +246,22 @@ def run_commands(block, folder):
         timeout=300,
     )
     assert done.returncode == 0, f'{block}\n{done.stdout[-3000:]}'
+
+
+INLINE = re.compile(r'`((?:python |make |tools/\w+\.py )[^`\n]*)`')
+PARSERS = [ROOT / 'mmagic_mr' / name for name in ('cli.py', 'study/cli.py')]
+
+
+@pytest.mark.parametrize('page', PAGES, ids=name_of)
+def test_commands_within_the_text(page):
+    """They may leave out a config, say; tool, options and files are there."""
+    for line in INLINE.findall(page.read_text(encoding='utf-8')):
+        words = line.split()
+        if words[0] == 'make':
+            assert words[1].strip('.,') in targets(), line
+            continue
+        files = [word for word in words if re.match(r'(tools|configs|tests)/', word)]
+        assert all((ROOT / file).exists() for file in files), line
+        known = ''.join(path.read_text() for path in [*PARSERS, ROOT / files[0]])
+        for option in re.findall(r'--[a-z][a-z-]+', line):
+            assert f"'{option}'" in known, f'{line}: {option}'
