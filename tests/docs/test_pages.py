@@ -28,7 +28,7 @@ def test_the_messages_of_troubleshooting_are_those_of_the_code():
     assert len(messages) > 20
     code = [*texts(ROOT / 'mmagic_mr'), *texts(ROOT / 'tools')]
     for message in messages:
-        for piece in filter(None, re.split(r' ?\.\.\.[,:]? ?(?=\S|$)', message)):
+        for piece in filter(None, re.split(r' ?\.\.\.[,:;]? ?(?=\S|$)', message)):
             assert any(piece in text for text in code), piece
 
 
