@@ -5,7 +5,7 @@ STAMP := $(VENV)/.installed
 DOCS_VENV := .venv-docs
 DOCS_STAMP := $(DOCS_VENV)/.installed
 
-.PHONY: setup demo demo-sr demo-inpaint demo-short test doctest lint docs attacks check-install check-mim clean
+.PHONY: setup demo demo-sr demo-inpaint demo-short test doctest lint attacks check-install check-mim clean
 
 setup: $(STAMP)
 
@@ -48,6 +48,7 @@ lint: $(STAMP)
 
 # The site, in site/; no page, link or anchor may be missing. The sources are read and
 # not imported, so that this needs the extra `docs` of setup.py and no torch.
+.PHONY: docs
 docs: $(DOCS_STAMP)
 	NO_MKDOCS_2_WARNING=1 $(DOCS_VENV)/bin/mkdocs build --strict --quiet
 
