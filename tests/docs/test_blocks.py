@@ -213,8 +213,7 @@ def check(words):
     if name == 'make':
         assert set(arguments) <= targets(), arguments
     elif name == 'python' and arguments[0] == '-m':
-        assert arguments[1] == 'pytest'
-        assert (ROOT / arguments[2]).exists()
+        check_module(*arguments[1:])
     elif name == 'python' and 'def parse_args' not in (ROOT / arguments[0]).read_text():
         check_names(words)
     elif name == 'python':
@@ -225,6 +224,12 @@ def check(words):
             assert Path(args.judge[0]).is_file()
     else:
         assert name in OTHERS, f'{name} is not known here'
+
+
+def check_module(name, *arguments):
+    assert importlib.util.find_spec(name), name
+    if name == 'pytest':
+        assert (ROOT / arguments[0]).exists(), arguments[0]
 
 
 def check_config(args):
@@ -266,7 +271,7 @@ def test_commands_within_the_text(page):
     """They may leave out a config, say; tool, options and files are there."""
     for line in INLINE.findall(page.read_text(encoding='utf-8')):
         words = line.split()
-        if words[0] == 'make':
-            assert words[1] in targets(), line
+        if words[0] == 'make' or words[1] == '-m':
+            check(words)
         else:
             check_names(words)
