@@ -2,6 +2,8 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+DOCS_VENV := .venv-docs
+DOCS_STAMP := $(DOCS_VENV)/.installed
 
 .PHONY: setup demo demo-sr demo-inpaint demo-short test doctest lint attacks check-install check-mim release clean
 
@@ -44,6 +46,18 @@ lint: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# The site, in site/; no page, link or anchor may be missing. The sources are read and
+# not imported, so that this needs the extra `docs` of setup.py and no torch.
+.PHONY: docs
+docs: $(DOCS_STAMP)
+	NO_MKDOCS_2_WARNING=1 $(DOCS_VENV)/bin/mkdocs build --strict --quiet
+
+$(DOCS_STAMP): setup.py constraints.txt
+	test -x $(DOCS_VENV)/bin/python || $(PYTHON) -m venv $(DOCS_VENV)
+	$(DOCS_VENV)/bin/python -m pip install -q -c constraints.txt \
+		mkdocs mkdocs-material 'mkdocstrings[python]'
+	touch $@
+
 # Both build fresh environments (torch included), so they take their time.
 check-install:
 	bash tools/check_install.sh $(PYTHON)
@@ -56,4 +70,4 @@ release:
 	bash tools/build_release.sh $(PYTHON)
 
 clean:
-	rm -rf build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .coverage
+	rm -rf build dist site *.egg-info .pytest_cache .ruff_cache .mypy_cache .coverage

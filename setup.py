@@ -107,7 +107,9 @@ setup(
             'ruff',
             'scoringrules',
             'selenium',
-        ]
+        ],
+        # `make docs` installs these alone: the site is built without the package
+        'docs': ['mkdocs', 'mkdocs-material', 'mkdocstrings[python]'],
     },
     cmdclass={'build_py': BuildWithMim},
     zip_safe=False,

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Checks the package as a plugin of mim, with the README's commands in a fresh
+# Checks the package as a plugin of mim, with the commands of docs/install.md in a fresh
 # environment of Python 3.11 (mim's own dependencies do not start on 3.12).
 #   bash tools/check_mim.sh [PYTHON]            (10 minutes and 7 GB, given back at the end)
 set -euo pipefail
@@ -22,7 +22,7 @@ git clone --quiet "$ROOT" mmagic_mr
 source env/bin/activate
 cd mmagic_mr
 
-say 'the four commands of the README'
+say 'the four commands of docs/install.md'
 run pip install -c constraints.txt torch torchvision
 run pip install openmim
 run pip wheel --no-deps -w dist .

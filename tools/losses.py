@@ -1,10 +1,11 @@
-"""The sample losses side by side: their cost, and the figures of docs/losses.md.
+"""The sample losses side by side: their cost, and figures of the documentation.
 
     python tools/losses.py cost
     python tools/losses.py figures --out docs
+    python tools/losses.py method --out docs
 
-Both print Markdown. The cost is that of a forward and backward pass on one thread,
-measured in turn with MR2 (MRLoss of order 2).
+The first two print Markdown. The cost is that of a forward and backward pass on one
+thread, measured in turn with MR2 (MRLoss of order 2).
 """
 
 import argparse
@@ -29,7 +30,9 @@ def parse_args():
     cost.add_argument('--rounds', type=int, default=5)
     cost.add_argument('--device', default='cpu', help='cpu or cuda (cpu)')
     figures = commands.add_parser('figures', help='what losses prefer and see')
-    figures.add_argument('--out', type=Path, default='docs', help='folder (docs)')
+    method = commands.add_parser('method', help='the method in three pictures')
+    for command in figures, method:
+        command.add_argument('--out', type=Path, default='docs', help='folder (docs)')
     return parser.parse_args()
 
 
@@ -44,6 +47,14 @@ def main():
         costs = loss_costs(args.shape, args.rounds, args.device)
         print(f'{tuple(args.shape)}, {args.device}, torch {torch.__version__}\n')
         print(cost_table(costs))
+        return
+    if args.command == 'method':
+        from mmagic_mr.reports.method_figures import DRAW
+
+        for name, draw in DRAW.items():
+            file = args.out / f'method_{name}.png'
+            draw(file)
+            print(file)
         return
     from mmagic_mr.networks.backbone import backbone_path
     from mmagic_mr.reports import loss_figures
