@@ -19,7 +19,7 @@ ROOMS = {
     'hooks': {'reports', 'checkpoints'},
     'checkpoints': {'io'},
     'apis': {'inference', 'reports', 'sampling', 'checkpoints', 'cli', 'optim'},
-    'apps': {'apis', 'data', 'reports', 'plugin'},
+    'apps': {'apis', 'data', 'reports'},
     'study': {'data', 'metrics', 'cli'},
 }
 TORCH_ONLY = ('functional', 'networks', 'losses', 'sampling')

@@ -1,0 +1,1 @@
+"""Pages for people. They need the extra: ``pip install mmagic_mr[app]``."""
