@@ -8,7 +8,7 @@
   function begin(box) {
     const {src, hole} = box.dataset;
     const [picture, canvas] = ['img', 'canvas'].map((name) => box.querySelector(name));
-    const pen = canvas.getContext('2d');
+    const pen = canvas.getContext('2d', {willReadFrequently: true});
     const size = box.querySelector('input');
     let last = null;
     picture.onload = () => {

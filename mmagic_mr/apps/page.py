@@ -14,13 +14,13 @@ HERE = Path(__file__).parent
 FONT, MONO = map(gr.themes.Font, ('system-ui', 'monospace'))
 HOLE = """
 <div class="hole-box" data-src="{src}" data-hole="{hole}">
+  <p>Paint the hole: what is white is filled anew.</p>
   <div class="hole-stage"><img alt="the picture"><canvas></canvas></div>
   <div class="hole-tools"><label>Brush <input type="range" min="2" max="40" value="14">
   </label><button type="button">Clear</button></div>
 </div>
 """
-# Of the inputs of a handler, the first is the hole as it is now.
-WITH_HOLE = '(hole, ...rest) => [window.hole.mask(), ...rest]'
+HOLE_NOW = '() => window.hole.mask()'
 PNG = dict(format='png', interactive=False, show_fullscreen_button=True)
 
 
@@ -58,7 +58,7 @@ class Page:
                 self._lay_settings()
             with gr.Column(scale=3, min_width=300):
                 self._lay_samples()
-        self._lay_closer()
+                self._lay_closer()
         self._connect(page)
 
     # -- where things stand ----------------------------------------------------------
@@ -86,9 +86,7 @@ class Page:
             visible=bool(self.explorer.examples),
             elem_id='examples',
         )
-        with gr.Group(visible=self.explorer.inpaints):
-            gr.Markdown('&nbsp; Paint the hole', visible=self.explorer.inpaints)
-            self.hole = gr.HTML(elem_id='hole', padding=True)
+        self.hole = gr.HTML(elem_id='hole', visible=self.explorer.inpaints)
         self.mask = gr.Textbox(visible=False)  # filled by the page's script
 
     def _lay_settings(self):
@@ -114,6 +112,7 @@ class Page:
             elem_id='temperature',
         )
         self.draw_button = gr.Button('Draw', variant='primary', elem_id='draw')
+        self.status = gr.Markdown(elem_id='status')
 
     def _lay_samples(self):
         self.galleries, self.means, self.maps, self.blocks = [], [], [], []
@@ -202,21 +201,24 @@ class Page:
             *self.means,
             *self.maps,
             self.files,
+            self.status,
         ]
         pair = [self.drawn, self.model, self.first, self.second]
         # A picture of a size that no model takes is said to be so by `draw`
         self.upload.upload(self.take, self.upload, taken)
         self.upload.clear(self.forget, None, taken[1:])
         self.examples.select(self.take_example, None, taken)
-        js = dict(js=WITH_HOLE) if self.explorer.inpaints else {}
-        draw = dict(fn=self.draw, inputs=asked, outputs=shown, **js)
+        draw = dict(fn=self.draw, inputs=asked, outputs=shown)
         walk = dict(
             fn=self.walk,
             inputs=[*pair, self.position],
             outputs=[self.way, self.between],
         )
-        gr.on([self.draw_button.click, self.seed.submit], **draw).success(**walk)
-        self.anew.click(_another_seed, None, self.seed).then(**draw).success(**walk)
+        hole = dict(fn=_same, inputs=self.mask, outputs=self.mask, js=HOLE_NOW)
+        asks = [self.draw_button.click, self.seed.submit]
+        gr.on(asks, **hole).then(**draw).success(**walk)
+        seed = self.anew.click(_another_seed, None, self.seed)
+        seed.then(**hole).then(**draw).success(**walk)
         gr.on([self.first.change, self.second.change, self.model.change], **walk)
         self.position.change(
             self.pick, [self.way, self.position], self.between, show_progress='hidden'
@@ -283,9 +285,9 @@ class Page:
     def draw(self, mask, picture, names, count, seed, temperature):
         """Samples of each model that is chosen."""
         if picture is None:
-            raise gr.Error('choose a picture first')
+            raise gr.Error('choose a picture first', print_exception=False)
         if not names:
-            raise gr.Error('choose a model first')
+            raise gr.Error('choose a model first', print_exception=False)
         names = [name for name in self.names if name in names]
         with _said():
             hole = explore.hole_of(mask, picture.size) if mask else None
@@ -305,6 +307,7 @@ class Page:
             *(statistics.get(name, blank)[0] for name in self.names),
             *(statistics.get(name, blank)[1] for name in self.names),
             gr.update(value=files, interactive=True),
+            f'{count} samples, seed {int(seed or 0)}, temperature {temperature:g}',
         ]
 
     def walk(self, drawn, name, first, second, position):
@@ -325,7 +328,7 @@ class Page:
     def more(self, drawn, name, first, distance, count, seed, temperature):
         """Samples near one."""
         if name not in drawn:
-            raise gr.Error('draw samples first')
+            raise gr.Error('draw samples first', print_exception=False)
         with _said():
             near = drawn[name].near(
                 int(first or 0) - 1,
@@ -346,6 +349,11 @@ class _said:
     def __exit__(self, kind, error, traceback):
         if isinstance(error, UserError):
             raise gr.Error(str(error), print_exception=False) from error
+
+
+def _same(value):
+    """Of a value that the page's script has made."""
+    return value
 
 
 def _another_seed():
