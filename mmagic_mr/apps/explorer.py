@@ -13,8 +13,10 @@ from PIL import Image
 from torch import nn
 
 from mmagic_mr.apis import Samples, draw_samples, load_model
+from mmagic_mr.apis.drawing import Drawer
 from mmagic_mr.data import pictures
 from mmagic_mr.errors import MissingFileError, UserError
+from mmagic_mr.inference import Input
 from mmagic_mr.reports.samples import to_rgb
 from mmagic_mr.reports.uncertainty import FORMATS, scale_of, uncertainty_picture
 
@@ -188,25 +190,33 @@ def examples_of(model: nn.Module, count: int = EXAMPLES) -> list[Example]:
         print(f'no examples to begin with: {error}')
         return []
     places = np.linspace(0, len(dataset) - 1, min(count, len(dataset))).astype(int)
-    return [_example(model, dataset[int(place)]) for place in places]
+    drawer = Drawer(model)
+    return [_example(drawer, dataset[int(place)]) for place in places]
 
 
-def _example(model, item) -> Example:
-    sample, inputs = item['data_samples'], item['inputs']
-    if model.image_input.takes_mask:  # the picture before it had a hole
-        hole = sample.mask[0].numpy() > 0
-        return Example(Image.fromarray(to_rgb(sample.gt_img.float())), hole)
-    x = inputs[model.input_field] if isinstance(inputs, dict) else inputs
-    return Example(Image.fromarray(to_rgb(x.float())))
+def _example(drawer: Drawer, item: dict) -> Example:
+    # Drawn for, so that the host says what of it is the picture, in which colors.
+    (drawn,) = drawer.draw([('', Input(item, has_target=True))], 1, seed=0)
+    inpaints = drawer.model.image_input.takes_mask
+    shown = drawn.target if inpaints else drawn.input  # that before it had a hole
+    pixels = (shown * 255).round().byte().permute(1, 2, 0).numpy()
+    hole = drawn.output.mask[0].numpy() > 0 if inpaints else None
+    return Example(Image.fromarray(pixels), hole)
 
 
 # -- what is shown -------------------------------------------------------------------
 
 
-def enlarged(picture: np.ndarray, side: int = 192) -> Image.Image:
-    """A small picture, by a whole factor, pixel by pixel; a large one as it is."""
-    factor = max(1, -(-side // max(picture.shape[:2])))
-    return Image.fromarray(picture.repeat(factor, 0).repeat(factor, 1))
+def enlarged(picture: np.ndarray | Image.Image, side: int = 192) -> Image.Image:
+    """A small picture, by a whole factor, pixel by pixel; a large one as it is.
+
+    Example:
+        >>> enlarged(Image.new('RGB', (32, 16)), 64).size
+        (64, 32)
+    """
+    pixels = np.asarray(picture)
+    factor = max(1, -(-side // max(pixels.shape[:2])))
+    return Image.fromarray(pixels.repeat(factor, 0).repeat(factor, 1))
 
 
 def gallery(drawn: Samples) -> list[tuple[Image.Image, str]]:

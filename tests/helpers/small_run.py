@@ -57,10 +57,13 @@ def _spread(model) -> None:
             weight.data.mul_(400)
 
 
-def write_pix2pix(folder: Path, **changes) -> Path:
+def write_pix2pix(folder: Path, data_root: Path | None = None, **changes) -> Path:
     """Labels of 32x32, or larger by a whole factor, to photos."""
     model = pix2pix.config(mr_loss=None, **changes)
-    return write_run(folder, model, PAIRS)
+    dataset = dict(
+        type='MRPairedImageDataset', test_mode=True, data_root=f'{data_root}'
+    )
+    return write_run(folder, model, PAIRS, data_root and dataset)
 
 
 def write_inpainting(folder: Path) -> Path:

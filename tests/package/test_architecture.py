@@ -19,7 +19,7 @@ ROOMS = {
     'hooks': {'reports', 'checkpoints'},
     'checkpoints': {'io'},
     'apis': {'inference', 'reports', 'sampling', 'checkpoints', 'cli', 'optim'},
-    'apps': {'apis', 'data', 'reports'},
+    'apps': {'apis', 'data', 'reports', 'inference'},
     'study': {'data', 'metrics', 'cli'},
 }
 TORCH_ONLY = ('functional', 'networks', 'losses', 'sampling')

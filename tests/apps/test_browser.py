@@ -1,0 +1,364 @@
+"""The explorer in headless Chromium, on a desktop and a phone, without an outside."""
+
+import base64
+import contextlib
+import io
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+import zipfile
+
+import numpy as np
+import pytest
+from helpers import ROOT, chromium, small_run
+from PIL import Image
+
+pytest.importorskip('gradio', reason='needs the extra: pip install .[app]')
+
+# Runs a tool in a process that reaches this machine alone, and says what it tried.
+GUARD = """
+import runpy, socket, sys
+OWN = ('127.0.0.1', '::1', 'localhost', '0.0.0.0', '', None)
+def guard(name, where):
+    real = getattr(socket.socket, name)
+    def own(self, *args):
+        address = args[where]
+        if self.family in (socket.AF_INET, socket.AF_INET6) and address[0] not in OWN:
+            print('OUTSIDE', name, address, flush=True)
+            raise OSError('there is no outside')
+        return real(self, *args)
+    setattr(socket.socket, name, own)
+for name, where in (('connect', 0), ('connect_ex', 0), ('sendto', -1)):
+    guard(name, where)
+found = socket.getaddrinfo
+def own(host, *args, **kwargs):
+    if (host.decode() if isinstance(host, bytes) else host) not in OWN:
+        print('OUTSIDE', host, flush=True)
+        raise socket.gaierror('there is no outside')
+    return found(host, *args, **kwargs)
+socket.getaddrinfo = own
+sys.argv = sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name='__main__')
+"""
+# Of each picture in a part of the page: its content, as the browser has it.
+CONTENTS = """
+const done = arguments[1];
+const images = [...document.querySelectorAll(arguments[0] + ' img')];
+Promise.all(images.map(async (image) => {
+  const bytes = new Uint8Array(await (await fetch(image.src)).arrayBuffer());
+  return btoa(Array.from(bytes, (b) => String.fromCharCode(b)).join(''));
+})).then(done, (error) => done('failed: ' + error));
+"""
+
+
+@contextlib.contextmanager
+def explorer(folder, *args):
+    """``tools/app.py``; its address."""
+    with socket.socket() as free:
+        free.bind(('127.0.0.1', 0))
+        port = free.getsockname()[1]
+    log = folder / 'app.log'
+    command = [
+        sys.executable,
+        '-W',
+        'ignore',
+        '-c',
+        GUARD,
+        ROOT / 'tools/app.py',
+        *args,
+    ]
+    with open(log, 'w') as file:
+        process = subprocess.Popen(
+            [*map(str, command), '--port', str(port), '--device', 'cpu'],
+            cwd=folder,
+            env={**os.environ, 'PYTHONPATH': str(ROOT), 'OMP_NUM_THREADS': '1'},
+            stdout=file,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        end = time.monotonic() + 180
+        while 'Explorer: ' not in (text := log.read_text()):
+            assert process.poll() is None, text[-3000:]
+            assert time.monotonic() < end, text[-3000:]
+            time.sleep(0.1)
+        yield f'http://127.0.0.1:{port}/'
+    finally:
+        process.terminate()
+        process.wait(30)
+    text = log.read_text()
+    assert 'OUTSIDE' not in text
+    assert 'Traceback' not in text, text[-3000:]
+
+
+@pytest.fixture(scope='module')
+def photos(tmp_path_factory):
+    """Two runs where `make demo` has its own, and so without arguments."""
+    folder = tmp_path_factory.mktemp('photos')
+    for i in range(3):
+        pair = small_run.write_picture(folder / f'data/val/{i}.png', 64, seed=i)
+        Image.open(pair).crop((0, 0, 64, 32)).save(pair)
+    for name in 'crps', 'noise':
+        run = folder / f'work_dirs/demo/{name}'
+        small_run.write_pix2pix(run, folder / 'data', base_channels=4 + 4 * len(name))
+    with explorer(folder) as address:
+        yield address
+
+
+@pytest.fixture(scope='module')
+def holes(tmp_path_factory):
+    """One run that fills holes."""
+    folder = tmp_path_factory.mktemp('holes')
+    run = small_run.write_inpainting(folder / 'glcic')
+    with explorer(folder, run) as address:
+        yield address
+
+
+@pytest.fixture(scope='module')
+def browser(tmp_path_factory):
+    profile = tmp_path_factory.mktemp('profile')
+    with chromium.chromium(profile, {'performance': 'ALL'}) as chrome:
+        yield chrome
+
+
+class Person:
+    """Somebody in front of the page."""
+
+    def __init__(self, browser, address):
+        self.browser = browser
+        browser.get('about:blank')
+        browser.get_log('performance')  # what was before is not this page's
+        browser.get(address)
+        self.until(lambda: self.find('#draw'))
+
+    def find(self, selector):
+        found = self.browser.find_elements('css selector', selector)
+        return found[0] if found else None
+
+    def until(self, condition, seconds=60):
+        end = time.monotonic() + seconds
+        while not (value := condition()):
+            assert time.monotonic() < end, self.text('body')
+            time.sleep(0.05)
+        return value
+
+    def text(self, selector):
+        element = self.find(selector)
+        return element.text if element else ''
+
+    def upload(self, path):
+        field = self.until(lambda: self.find('#upload input[type=file]'))
+        field.send_keys(str(path))
+
+    def click(self, selector):
+        self.browser.execute_script(
+            'arguments[0].scrollIntoView({block: "center"}); arguments[0].click()',
+            self.find(selector),
+        )
+
+    def type(self, selector, value):
+        field = self.find(f'{selector} input')
+        self.browser.execute_script('arguments[0].select()', field)
+        field.send_keys(str(value), '\ue004')  # tab
+
+    def slide(self, selector, value):
+        self.browser.execute_script(
+            'const [slider, value] = arguments; slider.value = value;'
+            'for (const name of ["input", "change", "pointerup"])'
+            '  slider.dispatchEvent(new Event(name, {bubbles: true}));',
+            self.find(f'{selector} input[type=range]'),
+            value,
+        )
+
+    def contents(self, selector):
+        found = self.browser.execute_async_script(CONTENTS, selector)
+        assert isinstance(found, list), found
+        return [base64.b64decode(content) for content in found]
+
+    def draw(self, seed=0, count=8):
+        """Eight samples, as the page shows them."""
+        self.type('#seed', seed)
+        self.click('#draw')
+        words = f'{count} samples, seed {seed},'
+        self.until(lambda: self.text('#status').startswith(words))
+        self.until(lambda: len(self.contents('#samples-0')) == count)
+        return self.contents('#samples-0')
+
+    def asked_for(self):
+        """Addresses that the page asked for, the browser's own pages left out."""
+        messages = [
+            json.loads(entry['message'])['message']
+            for entry in self.browser.get_log('performance')
+        ]
+        urls = [
+            message['params']['request']['url']
+            for message in messages
+            if message['method'] == 'Network.requestWillBeSent'
+        ]
+        return [url for url in urls if not url.startswith(('chrome', 'about:'))]
+
+
+def pixels(content, side=32):
+    """A picture of the page in its own size."""
+    picture = np.asarray(Image.open(io.BytesIO(content)).convert('RGB'))
+    factor = len(picture) // side
+    return picture[::factor, ::factor]
+
+
+def far(a, b):
+    return np.abs(a.astype(int) - b).max()
+
+
+def test_a_picture_is_uploaded_and_drawn_for(browser, photos, tmp_path):
+    person = Person(browser, photos)
+    # The page opens with a picture of the data set, and samples of both models
+    person.until(lambda: len(person.contents('#samples-1')) == 8)
+    opened = person.contents('#samples-0')
+    assert len(person.contents('#examples')) == 3
+
+    person.upload(small_run.write_picture(tmp_path / 'mine.png', seed=7))
+    person.until(lambda: person.text('#note') == '32 x 32 pixels')
+    first = person.draw(seed=1)
+    assert len({*first}) == 8
+    other = person.draw(seed=2)
+    again = person.draw(seed=1)
+    assert again == first
+    assert not {*other} & {*first}
+    assert not {*opened} & {*first}
+    assert [*first] != person.contents('#samples-1')
+    (mean,), (std,) = person.contents('#mean-0'), person.contents('#std-0')
+    drawn = np.stack([pixels(content) for content in first]).astype(float)
+    assert np.abs(pixels(mean) - drawn.mean(0)).max() <= 1.01
+    assert Image.open(io.BytesIO(std)).width == 256
+
+    url = person.until(lambda: person.find('#files')).get_attribute('href')
+    url = url or person.find('#files a').get_attribute('href')
+    with urllib.request.urlopen(url) as response:
+        files = zipfile.ZipFile(io.BytesIO(response.read()))
+    assert {'crps/000.png', 'crps/std.tiff', 'noise/007.png', 'noise.png'} < {
+        *files.namelist()
+    }
+    assert (
+        far(np.asarray(Image.open(files.open('crps/000.png'))), pixels(first[0])) == 0
+    )
+
+    # The way from one sample to another, and samples near one
+    person.type('#second', 3)
+    person.slide('#way', 20)
+    person.until(
+        lambda: (
+            [far(pixels(c), pixels(first[2])) <= 1 for c in person.contents('#between')]
+            == [True]
+        )
+    )
+    seen = person.contents('#between')
+    person.slide('#way', 9)
+    person.until(lambda: person.contents('#between') not in ([], seen))
+    (middle,) = map(pixels, person.contents('#between'))
+    ends = [pixels(first[i]) for i in (0, 2)]
+    assert min(far(middle, end) for end in ends) > 1
+    person.slide('#distance', 0.1)
+    person.click('#near')
+    person.until(lambda: len(person.contents('#near-samples')) == 8)
+    near = [pixels(content) for content in person.contents('#near-samples')]
+    distances = [np.abs(n.astype(int) - drawn[0]).mean() for n in near]
+    apart = np.abs(drawn[1:] - drawn[0]).mean()
+    assert 0 < np.mean(distances) < 0.5 * apart
+
+    urls = person.asked_for()
+    assert len(urls) > 20
+    assert [u for u in urls if not u.startswith((photos, 'data:', 'blob:'))] == []
+
+
+def test_a_broken_file_and_wrong_numbers_give_a_message(browser, photos, tmp_path):
+    person = Person(browser, photos)
+    person.until(lambda: person.contents('#samples-0'))
+    broken = tmp_path / 'broken.png'
+    broken.write_bytes(b'\x89PNG no picture')
+    person.upload(broken)
+    person.until(lambda: 'broken.png is not a readable image' in person.text('#note'))
+    assert '/' not in person.text('#note')
+    assert person.contents('#upload') == []
+    person.click('#draw')
+    person.until(lambda: 'choose a picture first' in person.text('body'))
+    person.upload(small_run.write_picture(tmp_path / 'mine.png', size=100))
+    person.until(lambda: 'resized from 100 x 100' in person.text('#note'))
+    person.draw()
+    person.type('#first', 9)
+    person.until(lambda: 'there is no sample 9: they are 1 to 8' in person.text('body'))
+
+
+def test_the_browser_refuses_any_other_address(browser, photos):
+    person = Person(browser, photos)
+    refused = browser.execute_async_script(
+        'const done = arguments[0];'
+        'document.addEventListener("securitypolicyviolation",'
+        '  (event) => done(event.blockedURI), {once: true});'
+        'fetch("http://192.0.2.1/").catch(() => {});'
+    )
+    assert refused.startswith('http://192.0.2.1')
+    assert 'http://192.0.2.1/' not in person.asked_for()
+    request = urllib.request.Request(photos, headers={'Host': 'other.example'})
+    with pytest.raises(urllib.error.HTTPError, match='400'):
+        urllib.request.urlopen(request)
+
+
+@pytest.mark.parametrize('device', ['desktop', 'phone'])
+def test_what_is_painted_is_filled_and_no_more(browser, holes, tmp_path, device):
+    on_phone = (
+        chromium.phone(browser) if device == 'phone' else contextlib.nullcontext()
+    )
+    with on_phone:
+        person = Person(browser, holes)
+        person.click('#draw')
+        person.until(lambda: 'choose a picture first' in person.text('body'))
+        path = small_run.write_picture(tmp_path / 'face.png')
+        person.upload(path)
+        person.until(lambda: person.find('.hole-box[data-ready]'))
+        person.click('#draw')
+        person.until(lambda: 'paint a hole first' in person.text('body'))
+        paint(person, device)
+        hole = hole_of(person)
+        assert hole[15:17, 10:22].all()
+        assert not hole[:10].any()
+        assert not hole[22:].any()
+
+        samples = np.stack([pixels(content) for content in person.draw()])
+        changed = (samples != np.asarray(Image.open(path))).any(-1)
+        assert not changed[:, ~hole].any()
+        assert changed[:, hole].any(0).all()
+        if device == 'phone':
+            wide = browser.execute_script('return document.documentElement.scrollWidth')
+            assert wide <= 360
+        urls = person.asked_for()
+        assert [u for u in urls if not u.startswith((holes, 'data:', 'blob:'))] == []
+
+
+def paint(person, device):
+    """A stroke from left to right through the middle."""
+    from selenium.webdriver import ActionChains
+
+    canvas = person.find('.hole-stage canvas')
+    box = person.browser.execute_script(
+        'arguments[0].scrollIntoView({block: "center"});'
+        'const b = arguments[0].getBoundingClientRect();'
+        'return [b.x, b.y, b.width, b.height]',
+        canvas,
+    )
+    x, y, width, height = box
+    if device == 'phone':
+        points = [(x + width * part, y + height / 2) for part in (0.25, 0.5, 0.75)]
+        chromium.touch(person.browser, *points)
+        return
+    actions = ActionChains(person.browser)
+    actions.move_to_element_with_offset(canvas, int(-width / 4), 0).click_and_hold()
+    actions.move_by_offset(int(width / 2), 0).release().perform()
+
+
+def hole_of(person):
+    url = person.browser.execute_script('return window.hole.mask()')
+    mask = Image.open(io.BytesIO(base64.b64decode(url.split(',')[1])))
+    return np.asarray(mask.convert('L')) > 127
