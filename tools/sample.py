@@ -16,7 +16,7 @@ CONFIGS = Path(__file__).resolve().parent.parent / 'configs'
 
 def parse_args():
     parser = cli.config_parser('Draw samples for image files')
-    parser.add_argument('checkpoint')
+    parser.add_argument('checkpoint', help='file, or the folder of a run: its latest')
     parser.add_argument(
         'images',
         nargs='+',

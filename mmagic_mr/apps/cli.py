@@ -1,6 +1,7 @@
 """``python tools/app.py``: the explorer of a run, in a browser."""
 
 import argparse
+import os
 import tempfile
 from pathlib import Path
 
@@ -48,9 +49,7 @@ def main(argv=None) -> None:
             f'there is no {DEMO} yet: `make demo` makes it; or name the folder of a run'
         )
     with tempfile.TemporaryDirectory(prefix='mmagic_mr_app_') as folder:
-        from mmagic_mr.apps import outside
-
-        outside.close(folder)
+        os.environ['GRADIO_TEMP_DIR'] = folder  # its own would stay
         serve = _server()
         from mmagic_mr.apps.explorer import open_runs
 

@@ -28,17 +28,11 @@ LOCAL = ('127.0.0.1', 'localhost', '[::1]')
 Message = dict[str, Any]
 
 
-def close(folder: str) -> None:
-    """Switch off what Gradio would send. Before it is imported, which sends already.
-
-    Args:
-        folder: Where what people upload is kept, instead of a folder that stays.
-    """
+def silence() -> None:
+    """Switch off what Gradio would send, which begins when it is imported."""
     os.environ.update(
         GRADIO_ANALYTICS_ENABLED='False',
-        GRADIO_TEMP_DIR=folder,
         HF_HUB_DISABLE_TELEMETRY='1',
-        HF_HUB_OFFLINE='1',
     )
 
 

@@ -80,7 +80,7 @@ def explorer(folder, *args):
             stderr=subprocess.STDOUT,
         )
     try:
-        end = time.monotonic() + 180
+        end = time.monotonic() + 400
         while 'Explorer: ' not in (text := log.read_text()):
             assert process.poll() is None, text[-3000:]
             assert time.monotonic() < end, text[-3000:]
