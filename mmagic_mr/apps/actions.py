@@ -114,18 +114,17 @@ class Actions:
             f'{count} samples, seed {int(seed or 0)}, temperature {temperature:g}',
         ]
 
-    def walk(self, drawn, name, first, second, position):
-        """All pictures of the way, and the one that the slider is at."""
+    def walk(self, drawn, name, first, second):
+        """All pictures of the way from one sample to another."""
         if name not in drawn or len(drawn[name]) < 2 or not drawn[name].z:
-            return [], None
+            return []
         ends = [_index(drawn[name], number) for number in (first, second)]
         with said():
             way = drawn[name].interpolate(*ends, explore.STEPS)
-        pictures = [explore.enlarged(picture) for picture in way.pictures()]
-        return pictures, pictures[int(position)]
+        return [explore.enlarged(picture) for picture in way.pictures()]
 
     def pick(self, way, position):
-        """The slider was moved."""
+        """The picture that the slider is at."""
         return way[int(position)] if way else None
 
     def more(self, drawn, name, first, distance, count, seed, temperature):

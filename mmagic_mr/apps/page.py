@@ -200,20 +200,22 @@ class Page:
         self.upload.clear(do.forget, None, taken[1:])
         self.examples.select(do.take_example, None, taken)
         draw = dict(fn=do.draw, inputs=asked, outputs=shown)
-        walk = dict(
-            fn=do.walk,
-            inputs=[*pair, self.position],
-            outputs=[self.way, self.between],
+        walk = dict(fn=do.walk, inputs=pair, outputs=self.way)
+        # After the way, and of the position as it is then: the slider may have moved
+        pick = dict(
+            fn=do.pick,
+            inputs=[self.way, self.position],
+            outputs=self.between,
+            show_progress='hidden',
         )
         hole = dict(fn=do.same, inputs=self.mask, outputs=self.mask, js=HOLE_NOW)
         asks = [self.draw_button.click, self.seed.submit]
-        gr.on(asks, **hole).then(**draw).success(**walk)
+        gr.on(asks, **hole).then(**draw).success(**walk).success(**pick)
         seed = self.anew.click(do.another_seed, None, self.seed)
-        seed.then(**hole).then(**draw).success(**walk)
-        gr.on([self.first.change, self.second.change, self.model.change], **walk)
-        self.position.change(
-            do.pick, [self.way, self.position], self.between, show_progress='hidden'
-        )
+        seed.then(**hole).then(**draw).success(**walk).success(**pick)
+        ends = [self.first.change, self.second.change, self.model.change]
+        gr.on(ends, **walk).success(**pick)
+        self.position.change(**pick)
         self.near_button.click(
             do.more,
             [self.drawn, self.model, self.first, self.distance, *settings[1:]],
@@ -224,4 +226,4 @@ class Page:
         if self.explorer.examples:
             first = page.load(do.begin, None, taken)
             if not self.explorer.inpaints:  # there, a person paints before
-                first.then(**draw).success(**walk)
+                first.then(**draw).success(**walk).success(**pick)

@@ -291,6 +291,9 @@ def test_a_broken_file_and_wrong_numbers_give_a_message(browser, photos, tmp_pat
     person.upload(small_run.write_picture(tmp_path / 'mine.png', size=100))
     person.until(lambda: 'resized from 100 x 100' in person.text('#note'))
     person.draw()
+    # A sample that is clicked is the one to be looked at
+    person.click('#samples-0 .thumbnail-item:nth-child(5)')
+    person.until(lambda: person.find('#first input').get_property('value') == '5')
     person.type('#first', 9)
     person.until(lambda: 'there is no sample 9: they are 1 to 8' in person.text('body'))
 
