@@ -46,6 +46,10 @@ REQUIREMENTS = [
     'pandas<3',
 ]
 
+# The explorer. Later ones ask for a huggingface_hub that MMagic 1.2.0 does not work
+# with, and this one does not work with a later pydantic.
+APP = ['gradio>=5.9,<5.15', 'pydantic<2.11']
+
 
 class BuildWithMim(build_py):
     """Puts configs and tools under ``mmagic_mr/.mim``, for a wheel as for a folder."""
@@ -98,7 +102,9 @@ setup(
     python_requires='>=3.10',
     install_requires=REQUIREMENTS,
     extras_require={
+        'app': APP,
         'dev': [
+            *APP,
             'hypothesis',
             'mypy',
             'pytest',

@@ -1,9 +1,11 @@
 """Draws samples from a trained model, without a Runner."""
 
+import copy
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import nn
@@ -94,15 +96,25 @@ def load_model(cfg, checkpoint: str, device: str = 'cpu') -> nn.Module:
     return model.to(device).eval()
 
 
-def sample_image(
+class Input(NamedTuple):
+    """An image as the pipeline of validation makes it.
+
+    Attributes:
+        data: ``inputs`` and ``data_samples`` of one item of a data set.
+        has_target: Whether the ground truth in it is one, or stands in its place.
+    """
+
+    data: dict
+    has_target: bool
+
+
+def read_input(
     model: nn.Module,
     path: str | Path,
-    num_samples: int,
-    seed: int,
     pair: bool = False,
     mask: str | Path | None = None,
-):
-    """Draws samples for one image file, preprocessed as in validation.
+) -> Input:
+    """An image file, preprocessed as in validation.
 
     What the file holds, the host says: its ``image_input``, one of
     `mmagic_mr.data.image_inputs`.
@@ -111,21 +123,14 @@ def sample_image(
         model: From `load_model`.
         path: The condition; or, with ``pair``, a file of the data set: a pair A|B
             (Pix2Pix), or the image without its hole (inpainting).
-        num_samples: K.
-        seed: The same seed and image give the same samples.
         pair: What ``path`` is.
         mask: Inpainting: an image of the same size, black but for the hole.
-
-    Returns:
-        A data sample as ``test_step`` gives it: ``samples`` (K,C,H,W), ``sample_mean``,
-        ``sample_var``, ``pred_mean``, ``pred_var``, in 0..255 and BGR, the condition
-        and, with ``pair``, the ground truth.
 
     Raises:
         UserError: the file is no image, its size does not fit the network, the mask
             is missing, has no hole or another size.
     """
-    from mmengine.dataset import Compose, pseudo_collate
+    from mmengine.dataset import Compose
 
     loaders = model.cfg.test_dataloader
     first = loaders[0] if isinstance(loaders, list | tuple) else loaders
@@ -140,11 +145,58 @@ def sample_image(
     _check_size(
         model, path, inputs[model.input_field] if isinstance(inputs, dict) else inputs
     )
-    with _targets(model, model.target_field in results['data_samples']):
-        (output,) = model.val_step(pseudo_collate([results]), num_samples, seed)
-    if not pair and model.target_field in output:
-        del output[model.target_field]
-    return output.to('cpu')
+    return Input(results, pair)
+
+
+def draw(
+    model: nn.Module,
+    inputs: Sequence[Input],
+    num_samples: int,
+    seed: int | None = None,
+    **source,
+) -> list:
+    """Draws samples for images of one size.
+
+    Args:
+        model: From `load_model`.
+        inputs: From `read_input`, with a target all or none.
+        num_samples: K.
+        seed: The same seed and image give the same samples.
+        source: Of the noise otherwise, see `Sampler.sample`.
+
+    Returns:
+        A data sample for each as ``test_step`` gives it: ``samples`` (K,C,H,W),
+        ``sample_mean``, ``sample_var``, ``pred_mean``, ``pred_var``, in 0..255 and BGR,
+        the condition and, where there is one, the ground truth; on the CPU.
+    """
+    from mmengine.dataset import pseudo_collate
+
+    # The preprocessor of data works in place.
+    batch = pseudo_collate([copy.deepcopy(one.data) for one in inputs])
+    there = all(model.target_field in sample for sample in batch['data_samples'])
+    with _targets(model, there):
+        outputs = model.val_step(batch, num_samples, seed, **source)
+    for one, output in zip(inputs, outputs, strict=True):
+        if not one.has_target and model.target_field in output:
+            del output[model.target_field]
+    return [output.to('cpu') for output in outputs]
+
+
+def sample_image(
+    model: nn.Module,
+    path: str | Path,
+    num_samples: int,
+    seed: int,
+    pair: bool = False,
+    mask: str | Path | None = None,
+):
+    """`draw` for one image file; the arguments are those of `read_input`.
+
+    Raises:
+        UserError: as `read_input`.
+    """
+    one = read_input(model, path, pair, mask)
+    return draw(model, [one], num_samples, seed)[0]
 
 
 @contextmanager

@@ -16,7 +16,7 @@ CONFIGS = Path(__file__).resolve().parent.parent / 'configs'
 
 def parse_args():
     parser = cli.config_parser('Draw samples for image files')
-    parser.add_argument('checkpoint')
+    parser.add_argument('checkpoint', help='file, or the folder of a run: its latest')
     parser.add_argument(
         'images',
         nargs='+',
@@ -38,8 +38,29 @@ def parse_args():
     parser.add_argument(
         '--seed', type=int, default=0, help='the same seed draws the same samples'
     )
+    parser.add_argument(
+        '--temperature',
+        type=float,
+        default=1.0,
+        metavar='T',
+        help='factor of the noise: below 1 the samples are nearer to each other',
+    )
     parser.add_argument('--out', default='samples', metavar='DIR')
+    parser.add_argument(
+        '--maps',
+        nargs='+',
+        default=[],
+        choices=['png', 'tiff', 'npy'],
+        help='write the standard deviation of the samples as well',
+    )
     parser.add_argument('--device', help='cpu, cuda, cuda:1 (default: a GPU if any)')
+    parser.add_argument(
+        '--amp',
+        nargs='?',
+        const='auto',
+        choices=['auto', 'bf16', 'fp16'],
+        help='compute in half precision, where the device has it',
+    )
     return parser.parse_args()
 
 
@@ -48,26 +69,30 @@ def main():
     cfg = cli.read_config(args, CONFIGS)
     if args.num_samples < 1:
         raise UserError(f'--num-samples must be at least 1, got {args.num_samples}')
-    if not Path(args.checkpoint).is_file():
+    if not Path(args.checkpoint).exists():
         raise MissingFileError(f'no checkpoint {args.checkpoint}')
     from mmagic_mr import inference
 
     paths = inference.find_images(args.images)
     names = inference.output_names(paths)
 
-    import torch
     from tqdm import tqdm
 
-    from mmagic_mr.reports.samples import write_samples
+    from mmagic_mr.apis import draw_samples, load_model
 
-    device = args.device or ('cuda' if torch.cuda.is_available() else 'cpu')
-    model = inference.load_model(cfg, args.checkpoint, device)
+    model = load_model(cfg, args.checkpoint, args.device)
     for path, name in zip(tqdm(paths, file=sys.stderr), names, strict=True):
-        mask = inference.mask_of(args.mask, path)
-        output = inference.sample_image(
-            model, path, args.num_samples, args.seed, args.pair, mask
+        drawn = draw_samples(
+            model,
+            path,
+            args.num_samples,
+            args.seed,
+            temperature=args.temperature,
+            masks=inference.mask_of(args.mask, path),
+            pair=args.pair,
+            amp=args.amp,
         )
-        write_samples(model, output, args.out, name)
+        drawn.save(args.out, name, args.maps)
     print(f'{len(paths)} x {args.num_samples} samples and collages: {args.out}')
 
 

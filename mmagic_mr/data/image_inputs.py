@@ -22,7 +22,13 @@ Steps = list[Callable]
 
 
 class ImageInput(ABC):
-    """What a host's input is made of, from files of a user."""
+    """What a host's input is made of, from files of a user.
+
+    Attributes:
+        takes_mask: A hole belongs to it.
+    """
+
+    takes_mask = False
 
     @abstractmethod
     def fields(
@@ -132,6 +138,8 @@ class HoleInput(ImageInput):
     Args:
         key: of the image in the pipeline.
     """
+
+    takes_mask = True
 
     def __init__(self, key: str = 'gt'):
         self.key = key

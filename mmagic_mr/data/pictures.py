@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from PIL import Image
 
 MAX_PIXELS = 100_000_000  # 300 MB as RGB; a few bytes of a file may claim far more
+# Pillow has decoders of many more, which strangers' files need not reach
+FORMATS = ('PNG', 'JPEG', 'BMP', 'TIFF', 'PPM', 'WEBP')
 SIXTEEN_BITS = ('I;16', 'I;16L', 'I;16B', 'I;16N')
 
 
@@ -33,7 +35,7 @@ def open_picture(path: str | os.PathLike[str]) -> Iterator[Image.Image]:
     from PIL import Image
 
     try:
-        with Image.open(path) as image:
+        with Image.open(path, formats=FORMATS) as image:
             width, height = image.size
             if width * height > MAX_PIXELS:
                 raise _too_large(path, f'{width}x{height}')

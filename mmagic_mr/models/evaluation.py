@@ -10,7 +10,11 @@ from mmagic_mr.host import DataSample, eval_mode, variance_to_host
 
 
 def evaluate_batch(
-    model, data: dict, num_samples: int | None = None, seed: int | None = None
+    model,
+    data: dict,
+    num_samples: int | None = None,
+    seed: int | None = None,
+    **source,
 ) -> list[DataSample]:
     """Draw samples in evaluation mode.
 
@@ -19,6 +23,7 @@ def evaluate_batch(
         data: Batch as the data loader gives it.
         num_samples: K; None: ``eval_num_samples`` of the model.
         seed: Of the noise, the same for every image; None: see below.
+        source: Further arguments of `Sampler.sample`: ``z``, ``keep``, ``temperature``.
 
     Returns:
         A list of N ``DataSample``: ``samples`` (K, C, H, W), ``sample_mean``,
@@ -31,9 +36,9 @@ def evaluate_batch(
     batch = model.make_batch(data)
     with eval_mode(model), torch.no_grad():
         outputs = data['data_samples'].split()
-        if seed is None:
+        if seed is None and source.get('z') is None:
             seed = [image_seed(i, sample) for i, sample in enumerate(outputs)]
-        samples = model.sample_batch(batch, num_samples, seed=seed).float()
+        samples = model.sample_batch(batch, num_samples, seed=seed, **source).float()
         moments = model.predict_batch(batch)
         if moments is not None:
             variance = variance_of(moments, model.moment_distribution)

@@ -138,6 +138,7 @@ class Sampler(Host):
         z: dict | None = None,
         seed: int | list[int] | None = None,
         keep: dict | None = None,
+        temperature: float = 1.0,
     ) -> Tensor:
         """Draw K samples for each input.
 
@@ -149,6 +150,7 @@ class Sampler(Host):
                 samples of an input depend on x and its seed alone (in eval mode).
                 Neither z nor seed: fresh noise.
             keep: A dict that gets the noise used, in the form of ``z``.
+            temperature: Factor of the noise, see `mmagic_mr.sampling.sampling`.
 
         Returns:
             Samples, in the range of the network's output.
@@ -161,10 +163,17 @@ class Sampler(Host):
             x (N, C, H, W) to (N, K, C', H', W').
         """
         condition = self.make_condition(x)
-        return self.sample_batch(condition, num_samples, z=z, seed=seed, keep=keep)
+        source = dict(z=z, seed=seed, keep=keep, temperature=temperature)
+        return self.sample_batch(condition, num_samples, **source)
 
     def sample_batch(
-        self, batch: Batch, num_samples: int | None = None, z=None, seed=None, keep=None
+        self,
+        batch: Batch,
+        num_samples: int | None = None,
+        z=None,
+        seed=None,
+        keep=None,
+        temperature: float = 1.0,
     ) -> Tensor:
         """`sample` for what `make_batch` makes."""
         if z is not None and seed is not None:
@@ -181,6 +190,7 @@ class Sampler(Host):
             seeds=seeds,
             seed_device='cpu',
             keep=keep,
+            temperature=temperature,
         )
         return self.compose(batch, samples)
 
@@ -224,10 +234,14 @@ class Sampler(Host):
     # -- validation and test -------------------------------------------------------
 
     def val_step(
-        self, data: dict, num_samples: int | None = None, seed: int | None = None
+        self,
+        data: dict,
+        num_samples: int | None = None,
+        seed: int | None = None,
+        **source,
     ) -> list[DataSample]:
         """Draw samples in evaluation mode; see `evaluation.evaluate_batch`."""
-        return evaluation.evaluate_batch(self, data, num_samples, seed)
+        return evaluation.evaluate_batch(self, data, num_samples, seed, **source)
 
     def test_step(self, data: dict) -> list[DataSample]:
         """Same as `val_step`."""

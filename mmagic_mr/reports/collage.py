@@ -169,7 +169,7 @@ def _lines(rows, columns, samples_below):
 
 def _draw(lines, columns, height, width):
     """The lines below each other, pictures in cells of that size, and the legend."""
-    text = _Text(max(9, min(15, width // 8)))
+    text = Text(max(9, min(15, width // 8)))
     text_height = text.height + 2 * GAP
     tall = sum(text_height if _is_text(line) else height + GAP for line in lines)
     canvas = Image.new(
@@ -227,16 +227,30 @@ def _picture(value, is_variance=False):
 
 def _legend(canvas, text, top, line):
     """The color bar of the variances with its two ends."""
-    middle, bar = top + line // 2, 96
-    words = f'variances: log over values in [-1, 1]   {LOG_RANGE[0]:g}'
-    text.write(words, GAP, middle, anchor='lm')
-    start = GAP + text.width(words) + 2 * GAP
+    low, high = LOG_RANGE
+    words = f'variances: log over values in [-1, 1]   {low:g}'
+    color_bar(canvas, text, top + line // 2, words, f'{high:g}')
+
+
+def color_bar(canvas, text, middle: int, before: str, after: str, bar: int = 96):
+    """The colors of `color_map` from left to right, between two texts.
+
+    Args:
+        canvas: Pillow's image to draw on.
+        text: A `Text` that draws on it.
+        middle: Height of the bar's middle in the image.
+        before: What stands to its left, and says what its dark end means.
+        after: What stands to its right.
+        bar: Its length in pixels.
+    """
+    text.write(before, GAP, middle, anchor='lm')
+    start = GAP + text.width(before) + 2 * GAP
     colors = Image.fromarray(color_map()[None]).resize((bar, text.height))
     canvas.paste(colors, (start, middle - text.height // 2))
-    text.write(f'{LOG_RANGE[1]:g}', start + bar + 2 * GAP, middle, anchor='lm')
+    text.write(after, start + bar + 2 * GAP, middle, anchor='lm')
 
 
-class _Text:
+class Text:
     """Pillow's built-in font at one size."""
 
     def __init__(self, size):

@@ -8,15 +8,23 @@ from torch import Tensor, nn
 from mmagic_mr.reports.collage import collage, save_picture
 
 
-def write_samples(model: nn.Module, output, folder: str | Path, name: str) -> None:
+def write_samples(
+    model: nn.Module, output, folder: str | Path, name: str, mean: bool = False
+) -> Path:
     """Writes ``FOLDER/NAME/000.png`` and so on, and their collage ``FOLDER/NAME.png``.
 
     Args:
         model: says which fields are input and ground truth.
-        output: from `mmagic_mr.inference.sample_image`.
+        output: from `mmagic_mr.inference.draw`.
         folder: where to write.
         name: of the image.
+        mean: also ``FOLDER/NAME/mean.png``.
+
+    Returns:
+        The file of the collage.
     """
+    if mean:
+        save_picture(to_rgb(output.sample_mean), Path(folder, name, 'mean.png'))
     for k, picture in enumerate(to_rgb(output.samples)):
         save_picture(picture, Path(folder, name, f'{k:03d}.png'))
     picture = collage(
@@ -26,7 +34,9 @@ def write_samples(model: nn.Module, output, folder: str | Path, name: str) -> No
         len(output.samples),
         samples_below=True,
     )
-    save_picture(picture, Path(folder, f'{name}.png'))
+    path = Path(folder, f'{name}.png')
+    save_picture(picture, path)
+    return path
 
 
 def to_rgb(images: Tensor) -> np.ndarray:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from mmagic_mr.errors import UserError
 from mmagic_mr.sampling.channel_cat import ChannelCat
-from mmagic_mr.sampling.noise import GLOBAL, draw_noise
+from mmagic_mr.sampling.noise import GLOBAL, draw_noise, noise_mean
 from mmagic_mr.sampling.recompute import Carried, active_contexts
 from mmagic_mr.sampling.sharing import SharedForward
 
@@ -30,6 +30,7 @@ class Drawing(Carried):
         seeds: Sequence[int] | None = None,
         seed_device: torch.device | str | None = None,
         keep: MutableMapping[str, Tensor] | None = None,
+        temperature: float = 1.0,
     ):
         for name, number in (('num_inputs', num_inputs), ('num_samples', num_samples)):
             if number < 1:
@@ -40,8 +41,13 @@ class Drawing(Carried):
             raise UserError(
                 f'{len(seeds)} seeds for {num_inputs} inputs: give one for each'
             )
+        if z is not None and temperature != 1:
+            raise UserError(
+                f'temperature={temperature} scales noise that is drawn, and z is '
+                'given: scale z instead'
+            )
         self.num_inputs, self.num_samples = num_inputs, num_samples
-        self.share = share
+        self.share, self.temperature = share, temperature
         self._given, self._keep = z, keep
         self._generators = (
             None
@@ -176,19 +182,32 @@ class Drawing(Carried):
         elif self._generators is None:
             # Drawn in a recomputation as well: what is drawn next, dropout for one,
             # finds the random numbers that it found in the forward pass.
-            z = draw_noise(noise_type, (self.num_inputs, *shape), device=device)
+            z = self._draw(noise_type, (self.num_inputs, *shape), None, device)
             z = self._remembered(visit, z)
         elif self._replaying:
             z = self._remembered(visit, None)
         else:
             draws = [
-                draw_noise(noise_type, shape, g, g.device) for g in self._generators
+                self._draw(noise_type, shape, g, g.device) for g in self._generators
             ]
             z = self._remembered(visit, torch.stack(draws))
         z = z.to(device)
         if self._keep is not None:
             self._keep[site] = z
         return z.flatten(0, 1)
+
+    def _draw(
+        self,
+        noise_type: str,
+        shape: tuple[int, ...],
+        generator: torch.Generator | None,
+        device: torch.device,
+    ) -> Tensor:
+        z = draw_noise(noise_type, shape, generator, device)
+        if self.temperature == 1:
+            return z
+        mean = noise_mean(noise_type, shape[-3])
+        return mean + self.temperature * (z - mean)
 
     def _remembered(self, visit: tuple[str, int], z: Tensor | None) -> Tensor:
         if self._replaying:
@@ -262,6 +281,7 @@ def sampling(
     seeds: Sequence[int] | None = None,
     seed_device: torch.device | str | None = None,
     keep: MutableMapping[str, Tensor] | None = None,
+    temperature: float = 1.0,
 ) -> Iterator[Drawing]:
     """Context in which a generator with noise maps N inputs to N*K samples.
 
@@ -281,14 +301,16 @@ def sampling(
         seed_device: where seeded noise is drawn; a seed means other numbers on another
             kind of device.
         keep: a dict that gets the z that was used, in the form of ``z``.
+        temperature: factor of the noise's distance from its mean; below 1 the samples
+            are nearer to each other than the model learnt.
 
     Returns:
         What takes the input in (``enter``) and makes samples of the output
         (``samples``).
 
     Raises:
-        UserError: both ``z`` and ``seeds``, as many seeds as inputs are not given, or a
-            number below 1.
+        UserError: both ``z`` and ``seeds``, as many seeds as inputs are not given, a
+            number below 1, or a temperature beside ``z``.
 
     Example:
         >>> from mmagic_mr.sampling import add_noise_sites
@@ -308,6 +330,7 @@ def sampling(
         seeds=seeds,
         seed_device=seed_device,
         keep=keep,
+        temperature=temperature,
     )
     with drawing.opened():
         yield drawing

@@ -59,6 +59,18 @@ def draw_noise(
     raise UserError(f'noise type must be one of {NOISE_TYPES}, got {noise_type!r}')
 
 
+def noise_mean(noise_type: str, channels: int) -> float:
+    """The mean of `draw_noise` at every number of z.
+
+    Example:
+        >>> noise_mean('gaussian', 4), noise_mean('categorical', 4)
+        (0.0, 0.25)
+    """
+    if noise_type == 'categorical':
+        return 1 / channels
+    return 0.0 if noise_type == 'gaussian' else 0.5
+
+
 class NoiseInput(nn.Module):
     """The z half of a convolution whose input is [h, z].
 

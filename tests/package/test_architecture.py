@@ -18,6 +18,8 @@ ROOMS = {
     'reports': {'losses', 'functional', 'metrics', 'data', 'inference', 'plugin'},
     'hooks': {'reports', 'checkpoints'},
     'checkpoints': {'io'},
+    'apis': {'inference', 'reports', 'sampling', 'checkpoints', 'cli', 'optim'},
+    'apps': {'apis', 'data', 'reports', 'inference'},
     'study': {'data', 'metrics', 'cli'},
 }
 TORCH_ONLY = ('functional', 'networks', 'losses', 'sampling')

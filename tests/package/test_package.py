@@ -123,6 +123,7 @@ def test_what_is_imported_is_a_dependency(built):
     declared = {
         Requirement(line).name.lower().replace('_', '-')
         for line in requires.split('[dev]')[0].split()
+        if line[0] != '['
     }
     providers = packages_distributions()
     for path in (ROOT / 'mmagic_mr').rglob('*.py'):

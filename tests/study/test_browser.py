@@ -1,12 +1,11 @@
 """The realism study in headless Chromium, with real keys and touches."""
 
-import contextlib
-import shutil
 import time
 from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
+from helpers import chromium
 from helpers.study_people import (
     Client,
     always_real,
@@ -64,32 +63,10 @@ def study(tmp_path):
 
 @pytest.fixture(scope='module')
 def browser(tmp_path_factory):
-    webdriver = pytest.importorskip('selenium.webdriver', reason='needs selenium')
-    chromium, driver = shutil.which('chromium'), shutil.which('chromedriver')
-    if not (chromium and driver):
-        pytest.skip('needs chromium: apt-get install chromium chromium-driver')
-    options = webdriver.ChromeOptions()
-    options.binary_location = chromium
-    profile = tmp_path_factory.mktemp('profile')
-    for flag in (
-        'headless',
-        'no-sandbox',
-        'disable-gpu',
-        'disable-quic',
-        'no-first-run',
-        'disable-background-networking',
-        'disable-component-update',
-        'disable-sync',
-        'window-size=1280,900',
-        f'user-data-dir={profile}',
-    ):
-        options.add_argument(f'--{flag}')
-    service = webdriver.ChromeService(executable_path=driver)
-    with webdriver.Chrome(options=options, service=service) as chrome:
+    with chromium.chromium(tmp_path_factory.mktemp('profile')) as chrome:
         chrome.execute_cdp_cmd(
             'Page.addScriptToEvaluateOnNewDocument', {'source': OBSERVER}
         )
-        chrome.set_script_timeout(20)
         yield chrome
 
 
@@ -166,30 +143,13 @@ def by_touch(person, answer):
         'return [b.x + b.width / 2, b.y + b.height / 2]',
         answer,
     )
-    for kind, points in (('touchStart', [dict(x=box[0], y=box[1])]), ('touchEnd', [])):
-        person.browser.execute_cdp_cmd(
-            'Input.dispatchTouchEvent', dict(type=kind, touchPoints=points)
-        )
+    chromium.touch(person.browser, box)
 
 
 def type_key(browser, key):
     from selenium.webdriver import ActionChains
 
     ActionChains(browser).send_keys(key).perform()
-
-
-@contextlib.contextmanager
-def phone(browser):
-    size = dict(width=360, height=640, deviceScaleFactor=2, mobile=True)
-    browser.execute_cdp_cmd('Emulation.setDeviceMetricsOverride', size)
-    browser.execute_cdp_cmd('Emulation.setTouchEmulationEnabled', {'enabled': True})
-    try:
-        yield
-    finally:
-        browser.execute_cdp_cmd('Emulation.clearDeviceMetricsOverride', {})
-        browser.execute_cdp_cmd(
-            'Emulation.setTouchEmulationEnabled', {'enabled': False}
-        )
 
 
 def test_study_from_start_to_end(browser, study):
@@ -229,7 +189,7 @@ def test_study_from_start_to_end(browser, study):
         one.wait_for('done')
 
         two = Person(browser, links[1], coin(2), by_touch)
-        with phone(browser):
+        with chromium.phone(browser):
             two.open()
             two.run()
             wide = browser.execute_script('return document.documentElement.scrollWidth')

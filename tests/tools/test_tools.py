@@ -309,7 +309,7 @@ def test_checkpoint_of_another_architecture(model, tmp_path):
     assert 'weights_only' not in str(error.value)  # nobody is told to load it unsafely
 
 
-@pytest.mark.parametrize('tool', ['train', 'test', 'sample', 'demo'])
+@pytest.mark.parametrize('tool', ['train', 'test', 'sample', 'demo', 'app'])
 def test_help_imports_nothing_heavy(tool):
     code = (
         'import atexit, runpy, sys\n'
