@@ -50,7 +50,7 @@ class MRFolderDataset(ClearErrors, BaseDataset):
     def __init__(
         self,
         data_root: str | PathLike,
-        pipeline: list,
+        pipeline: list[dict],
         split: Literal['train', 'val'] = 'train',
         val: Ratio = 0.1,
         least: Count = 1,

@@ -1,5 +1,6 @@
 """Real-ESRGAN, with several targets and its own average, that draws many samples."""
 
+import logging
 from dataclasses import dataclass
 
 from mmengine.logging import print_log
@@ -10,6 +11,8 @@ from mmagic_mr.errors import UserError
 from mmagic_mr.host import MODELS, RealESRGAN, normalization, unwrap
 from mmagic_mr.models.batch import Batch
 from mmagic_mr.models.srgan import MRSRGAN
+
+UNMOVED_IS_SAID = -1  # no version of weights
 
 
 @dataclass(frozen=True)
@@ -146,11 +149,14 @@ class MRRealESRGAN(MRSRGAN, RealESRGAN):
         if self.generator_ema is None:
             return super().sampled_network
         if self._unmoved is not None and self._unmoved == self._moves():
-            self._warn_once(
+            self._unmoved = UNMOVED_IS_SAID
+            print_log(
                 'generator_ema is as it was before the first update, and samples are '
                 'drawn from it: put dict(type="ExponentialMovingAverageHook", '
                 'module_keys="generator_ema", interval=1) into custom_hooks, or set '
-                'is_use_ema=False'
+                'is_use_ema=False',
+                'current',
+                logging.WARNING,
             )
         return unwrap(self.generator_ema)
 

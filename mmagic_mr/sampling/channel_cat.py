@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import importlib
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
@@ -231,7 +232,7 @@ def _tell_einops() -> type:
     It finds a backend by the type of what it gets, among all classes of backends whose
     ``framework_name`` is an imported module.
     """
-    from einops import _backends
+    _backends = importlib.import_module('einops._backends')  # no dependency of ours
 
     class ChannelCatBackend(_backends.TorchBackend):
         framework_name = __name__

@@ -39,6 +39,9 @@ NEEDED = {
     'MRPairedImageDataset': dict(pipeline=[], lazy_init=True),
     'MRImageDataset': dict(data_prefix=dict(gt='train/gt'), lazy_init=True),
     'StrictCrop': dict(keys=['gt'], crop_size=(8, 8)),
+    'MRFolderDataset': dict(data_root='somewhere', pipeline=[], lazy_init=True),
+    'Shrink': dict(keys=['gt'], short_side=8),
+    'ToSquare': dict(keys=['gt'], size=8),
     'MomentPredictor': dict(generator=UNET),
 }
 REGISTRIES = dict(

@@ -184,15 +184,18 @@ def test_data_root_is_not_lost_in_other_configs():
         read('glcic_crps_celeba', data_root='/elsewhere')
 
 
-@pytest.mark.parametrize('name', ['pix2pix_proxy_mr2_paired', 'glcic_crps_celeba'])
-def test_an_exported_config_is_the_same(name, home, tmp_path):
+@pytest.mark.parametrize(
+    ('name', 'folder'),
+    [('pix2pix_proxy_mr2_paired', 'paired'), ('glcic_crps_celeba', None)],
+)
+def test_an_exported_config_is_the_same(name, folder, home, tmp_path):
     from mmagic_mr import exporting
 
     args = argparse.Namespace(config=name, cfg_options={'train_cfg.max_iters': 7})
     out = tmp_path / 'deep/mine.py'
     exporting.export(cli.load_config(args, tiny.CONFIGS), out)
     assert '_base_' not in out.read_text()
-    options = dict(data_root=str(home / 'paired'))
+    options = dict(data_root=str(home / folder)) if folder else {}
     exported = read(str(out), **options)
     args.cfg_options |= options
     assert exported.pretty_text == cli.read_config(args, tiny.CONFIGS).pretty_text

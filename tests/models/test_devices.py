@@ -156,6 +156,7 @@ def on_meta(model):
 def check_step(model, data, iteration=3):
     """A whole training step, from the data of a loader to the optimizers."""
     model._iter = iteration - 1
+    model._noise_checked = True  # the first step looks at its samples
     if model.predictor is not None:
         model._predictor_checked = True  # the first step asks for it
     logs = model.train_step(data, hosts.optim_wrapper(model))

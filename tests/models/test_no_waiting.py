@@ -121,8 +121,9 @@ def test_a_training_waits_where_it_reads_its_log(tmp_path, monkeypatch):
         assert found[name] == pytest.approx(values, rel=1e-3), name
 
     (first, _), *others = watch.seen
-    # What is known from then on: the predictor is trained, and how often each was moved
-    assert sum(first.values()) == 3
+    # What is known from then on: the predictor is trained, the noise has an effect, and
+    # how often each was moved
+    assert sum(first.values()) == 4
     for number, (waits, sent) in enumerate(others, start=2):
         reads = number % LOG == 0, number % WINDOW == 0
         look = number % LOOK == 0 or number == ITERATIONS

@@ -84,7 +84,14 @@ print(json.dumps([start, editors, after]))
 """
     )
     assert start == after == []
-    assert editors == ['esrgan', 'global_local', 'pix2pix', 'srgan']
+    assert editors == [
+        'aotgan',
+        'esrgan',
+        'global_local',
+        'pix2pix',
+        'real_esrgan',
+        'srgan',
+    ]
 
 
 def test_every_name_of_mmagic_is_found_and_is_the_same_class():
