@@ -232,15 +232,14 @@ def _tell_einops() -> type:
     It finds a backend by the type of what it gets, among all classes of backends whose
     ``framework_name`` is an imported module.
     """
-    _backends = importlib.import_module('einops._backends')  # no dependency of ours
+    theirs = importlib.import_module('einops._backends')  # no dependency of ours
 
-    class ChannelCatBackend(_backends.TorchBackend):
-        framework_name = __name__
+    def is_appropriate_type(self: object, tensor: Any) -> bool:
+        return isinstance(tensor, ChannelCat)
 
-        def is_appropriate_type(self, tensor: Any) -> bool:
-            return isinstance(tensor, ChannelCat)
-
-    return ChannelCatBackend  # einops knows it weakly: kept by the cache
+    own = dict(framework_name=__name__, is_appropriate_type=is_appropriate_type)
+    # einops knows it weakly: kept by the cache
+    return type('ChannelCatBackend', (theirs.TorchBackend,), own)
 
 
 def leaves(value: Any) -> Iterator[Any]:
