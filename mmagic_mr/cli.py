@@ -51,6 +51,29 @@ def add_runner_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
+AMP = 'auto', 'bf16', 'fp16'
+
+
+def add_amp_option(parser: argparse.ArgumentParser, **option) -> None:
+    """Adds ``--amp``, whose value may be left out.
+
+    The config, after it, would be taken for that value: the error says so.
+    """
+
+    def name(value: str) -> str:
+        if value in AMP:
+            return value
+        raise argparse.ArgumentTypeError(
+            f'{value!r} is none of {", ".join(AMP)}; if it is the config, put it first '
+            f'({parser.prog} {value} --amp) or write --amp=auto'
+        )
+
+    metavar = '{' + ','.join(AMP) + '}'
+    parser.add_argument(
+        '--amp', nargs='?', const='auto', type=name, metavar=metavar, **option
+    )
+
+
 def find_config(name: str, folder: Path) -> Path:
     """The config file of this path, or of this name in ``folder``.
 

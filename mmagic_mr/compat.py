@@ -17,13 +17,11 @@ import torch
 from mmagic_mr import lazy_packages, lazy_registry, log_values
 from mmagic_mr.checkpoints.files import allow_log_history, safe_loading, write
 from mmagic_mr.checkpoints.latest import find_latest
+from mmagic_mr.doctor import INSTALL_MMCV
 from mmagic_mr.errors import UserError
 
 _EXT = 'mmcv._ext'
-_INSTALL_MMCV = (
-    'pip uninstall -y mmcv mmcv-lite && '
-    'pip install --no-cache-dir --no-build-isolation mmcv==2.1.0'
-)
+_INSTALL_MMCV = INSTALL_MMCV.format(version='2.1.0')
 
 
 class _StandIn(types.ModuleType):

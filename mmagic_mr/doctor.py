@@ -21,8 +21,12 @@ from packaging.version import Version
 from mmagic_mr.errors import UserError
 
 OURS = 'mmagic-mr'
-# Built against the torch that is installed, from source: no wheel of it is so new
-FULL_MMCV = '--no-cache-dir --no-build-isolation --force-reinstall --no-deps'
+# Full mmcv, built from source against the torch that is installed. mmcv-lite goes
+# first: they share a folder
+INSTALL_MMCV = (
+    'pip uninstall -y mmcv mmcv-lite && '
+    'pip install --no-cache-dir --no-build-isolation mmcv=={version}'
+)
 # Loads the compiled part of mmcv as Python would, in a process of its own: it may crash
 LOAD = """
 import ctypes, sys
@@ -42,7 +46,7 @@ class Finding:
 
     Attributes:
         what: It, and what would.
-        install: What pip is to be given, requirements or options.
+        install: A requirement for pip, or the whole line.
     """
 
     what: str
@@ -82,7 +86,11 @@ class Environment:
     def findings(self) -> list[Finding]:
         """All that does not fit, the first of them first to be mended."""
         if OURS not in self.packages:
-            return [Finding('mmagic_mr is not installed', '-c constraints.txt -e .')]
+            return [
+                Finding(
+                    'mmagic_mr is not installed', 'pip install -c constraints.txt -e .'
+                )
+            ]
         judged = [self._judge(requirement) for requirement in self.requirements]
         return [finding for finding in (*judged, self._mmcv()) if finding is not None]
 
@@ -113,7 +121,7 @@ class Environment:
         if full is None or not pinned:
             return None
         wanted = next(iter(pinned[0].specifier)).version
-        install = f'{FULL_MMCV} mmcv=={wanted}'
+        install = INSTALL_MMCV.format(version=wanted)
         if full.version != wanted:
             return Finding(f'mmcv {full.version} does not fit: {wanted}', install)
         if lite not in (None, wanted):
@@ -145,13 +153,13 @@ def load_error(mmcv: Distribution, torch: Distribution | None) -> str | None:
 
 
 def pip_lines(findings: list[Finding]) -> list[str]:
-    """What to type: one line for what pip may choose, one for what it must build."""
-    chosen = [f.install for f in findings if not f.install.startswith('-')]
-    lines = [f.install for f in findings if f.install.startswith('-')]
-    if chosen:
-        quoted = (f'"{x}"' if set(x) & set('<>!') else x for x in chosen)
-        lines.insert(0, ' '.join(quoted))
-    return [f'pip install {line}' for line in lines]
+    """What to type: one line for all requirements, then what is a line of its own."""
+    whole = [f.install for f in findings if f.install.startswith('pip ')]
+    chosen = [f.install for f in findings if f.install not in whole]
+    if not chosen:
+        return whole
+    quoted = (f'"{x}"' if set(x) & set('<>!') else x for x in chosen)
+    return [f'pip install {" ".join(quoted)}', *whole]
 
 
 def advice(environment: Environment | None = None) -> str:

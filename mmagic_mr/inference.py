@@ -182,23 +182,6 @@ def draw(
     return [output.to('cpu') for output in outputs]
 
 
-def sample_image(
-    model: nn.Module,
-    path: str | Path,
-    num_samples: int,
-    seed: int,
-    pair: bool = False,
-    mask: str | Path | None = None,
-):
-    """`draw` for one image file; the arguments are those of `read_input`.
-
-    Raises:
-        UserError: as `read_input`.
-    """
-    one = read_input(model, path, pair, mask)
-    return draw(model, [one], num_samples, seed)[0]
-
-
 @contextmanager
 def _targets(model, there: bool):
     """The preprocessor warns where a target that it is told of is missing."""

@@ -54,18 +54,19 @@ def main():
     from mmengine.utils import import_modules_from_strings
 
     from mmagic_mr import plugin  # noqa: F401
-    from mmagic_mr.models import noise_sites
+    from mmagic_mr.models.noise_sites import survey
+    from mmagic_mr.reports import noise_sites
 
     init_default_scope('mmagic')
     if cfg is not None:
         import_modules_from_strings(**cfg.get('custom_imports', {'imports': None}))
-        print(noise_sites.as_text(noise_sites.survey(cfg.model, args.size), args.all))
+        print(noise_sites.as_text(survey(cfg.model, args.size), args.all))
         return
     surveys = {}
     for name in noise_sites.STOCK:
         args.config = f'mmagic::{name}.py'
         model = cli.read_config(args, CONFIGS).model
-        surveys[name] = noise_sites.survey(model, args.size)
+        surveys[name] = survey(model, args.size)
     print(noise_sites.as_markdown(surveys))
 
 

@@ -54,12 +54,8 @@ def parse_args():
         help='write the standard deviation of the samples as well',
     )
     parser.add_argument('--device', help='cpu, cuda, cuda:1 (default: a GPU if any)')
-    parser.add_argument(
-        '--amp',
-        nargs='?',
-        const='auto',
-        choices=['auto', 'bf16', 'fp16'],
-        help='compute in half precision, where the device has it',
+    cli.add_amp_option(
+        parser, help='compute in half precision, where the device has it'
     )
     return parser.parse_args()
 

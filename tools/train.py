@@ -9,21 +9,10 @@ from pathlib import Path
 from mmagic_mr import cli, training
 
 CONFIGS = Path(__file__).resolve().parent.parent / 'configs'
-AMP = 'auto', 'bf16', 'fp16'
-
-
-def amp_name(value):
-    """A word after --amp; it may be the config, which then stands in its place."""
-    if value in AMP:
-        return value
-    raise argparse.ArgumentTypeError(
-        f'{value!r} is none of {", ".join(AMP)}; if it is the config, put it first '
-        f'(tools/train.py {value} --amp) or write --amp=auto'
-    )
 
 
 def checkpoint_name(value):
-    """A word after --resume, likewise."""
+    """A word after --resume; the config, after it, would be taken for it."""
     if not value.endswith('.py'):
         return value
     raise argparse.ArgumentTypeError(
@@ -43,12 +32,8 @@ def parse_args():
         metavar='CHECKPOINT',
         help='go on from this checkpoint, or from the latest one in the work dir',
     )
-    parser.add_argument(
-        '--amp',
-        nargs='?',
-        const='auto',
-        type=amp_name,
-        metavar='{' + ','.join(AMP) + '}',
+    cli.add_amp_option(
+        parser,
         help='mixed precision: bfloat16 where the device has it, a CPU too (auto), '
         'there or an error (bf16), or float16 with scaling of the loss (fp16; a GPU)',
     )

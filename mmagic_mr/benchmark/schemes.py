@@ -181,7 +181,8 @@ def authors(model: nn.Module) -> nn.Module:
             module.register_forward_pre_hook(_repeat_at_site)
     losses = model.generator_losses
 
-    def draw(network, batch, num_samples, chunk=None, beside=None, **source):
+    def draw(network, batch, num_samples, chunk=None, part=None, beside=None, **source):
+        assert part is None  # one process
         n = len(batch.x)
         with sampling(n, num_samples, **source) as drawing:
             with RepeatedFeatures(n, num_samples):

@@ -11,8 +11,8 @@ from mmagic_mr.checks import checked
 from mmagic_mr.errors import UserError
 from mmagic_mr.host import MODELS, AOTInpaintor
 from mmagic_mr.models.batch import Batch
+from mmagic_mr.models.host_terms import perceptual_losses, pixel_loss
 from mmagic_mr.models.inpainting import InpaintingGAN
-from mmagic_mr.models.perceptual import perceptual_losses
 
 
 @MODELS.register_module()
@@ -119,9 +119,7 @@ class MRAOTInpaintor(InpaintingGAN, AOTInpaintor):
         losses = {}
         if self.with_l1_valid_loss:
             whole = replace(batch, mask=None)
-            losses['loss_l1_valid'] = self.pixel_loss_of(
-                self.loss_l1_valid, whole, samples
-            )
+            losses['loss_l1_valid'] = pixel_loss(self.loss_l1_valid, whole, samples)
         if self.with_out_percep_loss:
             names = 'loss_out_percep', 'loss_out_style'
             losses |= perceptual_losses(self.loss_percep, samples, batch.y, names)

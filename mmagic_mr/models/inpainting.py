@@ -11,6 +11,7 @@ from mmagic_mr.errors import UserError
 from mmagic_mr.functional import process_mean
 from mmagic_mr.models.batch import Batch
 from mmagic_mr.models.gan import MomentGAN
+from mmagic_mr.models.host_terms import pixel_loss
 from mmagic_mr.models.reconstruction import MomentReconstruction
 
 
@@ -39,14 +40,10 @@ class Inpainting(MomentReconstruction):
     def host_losses(self, batch: Batch, samples: Tensor) -> dict[str, Tensor]:
         losses = {}
         if self.with_l1_hole_loss:
-            losses['loss_l1_hole'] = self.pixel_loss_of(
-                self.loss_l1_hole, batch, samples
-            )
+            losses['loss_l1_hole'] = pixel_loss(self.loss_l1_hole, batch, samples)
         if self.with_l1_valid_loss:
             valid = replace(batch, mask=1 - batch.mask)
-            losses['loss_l1_valid'] = self.pixel_loss_of(
-                self.loss_l1_valid, valid, samples
-            )
+            losses['loss_l1_valid'] = pixel_loss(self.loss_l1_valid, valid, samples)
         return losses
 
 

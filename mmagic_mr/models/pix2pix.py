@@ -14,6 +14,7 @@ from mmagic_mr.models import arguments
 from mmagic_mr.models.arguments import build
 from mmagic_mr.models.batch import Batch
 from mmagic_mr.models.gan import MomentGAN
+from mmagic_mr.models.host_terms import pixel_loss
 from mmagic_mr.sampling import SharedForward
 
 
@@ -158,7 +159,7 @@ class MRPix2Pix(MomentGAN, Pix2Pix):
     def host_losses(self, batch: Batch, samples: Tensor) -> dict[str, Tensor]:
         if not self.pixel_loss_weight:
             return {}
-        l1 = self.pixel_loss_of(self.pixel_loss, batch, samples)
+        l1 = pixel_loss(self.pixel_loss, batch, samples)
         return dict(loss_pixel=self.pixel_loss_weight * l1)
 
     def add_host_fields(self, output: DataSample, x) -> None:

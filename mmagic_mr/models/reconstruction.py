@@ -25,9 +25,9 @@ from mmagic_mr.models.arguments import build
 from mmagic_mr.models.batch import Batch
 from mmagic_mr.models.compiling import compile_parts
 from mmagic_mr.models.ema import AveragedGenerator
+from mmagic_mr.models.host_terms import compare_means, pixel_loss
 from mmagic_mr.models.input_norm import InputNorm
 from mmagic_mr.models.memory_format import use_channels_last
-from mmagic_mr.models.perceptual import compare_means
 from mmagic_mr.models.sampler import Sampler
 from mmagic_mr.models.share import Distribute
 from mmagic_mr.sampling import Drawing, NoiseInput, add_noise_sites, list_sites
@@ -276,21 +276,8 @@ class MomentReconstruction(Sampler):
                 needed = (given[need] for need in loss.needs)
                 losses[f'loss_{name}'] = loss(everyone, *needed, mask=batch.mask)
         if self.rec_loss is not None:
-            losses['loss_rec'] = self.pixel_loss_of(self.rec_loss, batch, samples)
+            losses['loss_rec'] = pixel_loss(self.rec_loss, batch, samples)
         return losses
-
-    @staticmethod
-    def pixel_loss_of(loss: nn.Module, batch: Batch, samples: Tensor) -> Tensor:
-        """A pixel loss of MMagic, on every sample: (N, K, C, H, W) to a scalar."""
-        k, mask = samples.shape[1], batch.mask
-        weight = None if mask is None else mask.repeat_interleave(k, 0)
-        value = loss(samples.flatten(0, 1), batch.y.repeat_interleave(k, 0), weight)
-        of_each = getattr(loss, 'sample_wise', False)
-        if mask is None or of_each or getattr(loss, 'reduction', 'mean') != 'mean':
-            return value
-        # MMagic's mean is over what lies inside on this process
-        inside, everywhere = mask.sum(), process_mean(mask.sum())
-        return value * (inside / torch.where(everywhere > 0, everywhere, 1))
 
     # -- training ------------------------------------------------------------------
 
@@ -311,7 +298,7 @@ class MomentReconstruction(Sampler):
             seed_device=batch.x.device,
             keep=noise,
             beside=beside,
-            **({} if share is None else dict(part=share.part)),
+            part=None if share is None else share.part,
         )
         batch = replace(batch, **beside)
         if not self._noise_checked:

@@ -9,6 +9,7 @@ from mmagic_mr.data.image_inputs import SmallImageInput
 from mmagic_mr.errors import UserError
 from mmagic_mr.host import unwrap
 from mmagic_mr.models.batch import Batch
+from mmagic_mr.models.host_terms import pixel_loss
 from mmagic_mr.models.reconstruction import MomentReconstruction
 
 
@@ -63,5 +64,5 @@ class Restoration(MomentReconstruction):
     def host_losses(self, batch: Batch, samples: Tensor) -> dict[str, Tensor]:
         losses = {}
         if self.pixel_loss is not None:
-            losses['loss_pix'] = self.pixel_loss_of(self.pixel_loss, batch, samples)
+            losses['loss_pix'] = pixel_loss(self.pixel_loss, batch, samples)
         return losses

@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from mmagic_mr.errors import UserError
+from mmagic_mr.functional import over_all_processes, process_mean
 from mmagic_mr.models.batch import Batch
 
 Distribute: TypeAlias = Literal['inputs', 'samples']
@@ -68,9 +69,11 @@ class SampleShare:
         Shape:
             (N, K / R, ...) to (N, ...).
         """
-        center = _sum(samples.mean(1)) / self.processes
-        squares = _sum((samples - center.unsqueeze(1)).square().sum(1))
-        return squares / (self.size * self.processes - 1)
+        with torch.no_grad(), over_all_processes():
+            center = process_mean(samples.mean(1))
+            squares = process_mean((samples - center.unsqueeze(1)).square().mean(1))
+        count = self.size * self.processes
+        return squares * count / (count - 1)
 
     def rows(self, n: int) -> slice:
         """The inputs that this process takes where each of them has one sample.
@@ -95,12 +98,6 @@ class _Gather(torch.autograd.Function):
     @once_differentiable
     def backward(ctx, gradient: Tensor):
         return ctx.share.processes * gradient[:, ctx.share.part], None
-
-
-def _sum(value: Tensor) -> Tensor:
-    total = value.detach().clone(memory_format=torch.contiguous_format)
-    dist.all_reduce(total)
-    return total
 
 
 def noise_seeds(n: int, iteration: int, purpose: int, same: bool) -> list[int]:

@@ -8,7 +8,7 @@ from mmagic_mr.errors import UserError
 from mmagic_mr.host import MODELS, SRGAN
 from mmagic_mr.models.batch import Batch
 from mmagic_mr.models.gan import MomentGAN
-from mmagic_mr.models.perceptual import perceptual_losses
+from mmagic_mr.models.host_terms import perceptual_losses
 from mmagic_mr.models.restoration import OptionalPixelLoss, Restoration
 
 

@@ -13,8 +13,8 @@ from mmagic_mr.errors import UserError
 from mmagic_mr.functional.checks import full_precision
 from mmagic_mr.host import MODELS, TwoStageInpaintor
 from mmagic_mr.models.batch import Batch
+from mmagic_mr.models.host_terms import perceptual_losses, pixel_loss
 from mmagic_mr.models.inpainting import InpaintingGAN
-from mmagic_mr.models.perceptual import perceptual_losses
 from mmagic_mr.sampling import SharedForward
 
 TERMS = 'loss_l1_hole', 'loss_l1_valid', 'loss_composed_percep', 'loss_tv'
@@ -198,7 +198,7 @@ class MRTwoStageInpaintor(InpaintingGAN, TwoStageInpaintor):
             else:
                 mask = 1 - batch.mask if term == 'loss_l1_valid' else batch.mask
                 some = replace(batch, mask=mask)
-                losses[name] = self.pixel_loss_of(loss, some, images)
+                losses[name] = pixel_loss(loss, some, images)
         return losses
 
 

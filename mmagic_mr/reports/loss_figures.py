@@ -6,8 +6,10 @@ from pathlib import Path
 
 import torch
 from scipy import optimize
+from torch import Tensor
 
 from mmagic_mr import losses
+from mmagic_mr.reports.figures import pyplot, save_figure
 
 COUNTS = (2, 3, 4, 6, 8, 12, 16, 24)
 DRAWS = 100_000  # over all samples of a pixel
@@ -129,6 +131,22 @@ def structure_scores() -> dict[str, tuple[float, float]]:
     return found
 
 
+def correlated_images(inputs: int, num_samples: int) -> tuple[Tensor, Tensor]:
+    """Images whose neighbors go together, and others of the same pixels alone.
+
+    Gaussian of variance 1, with the correlation 0.9 from each pixel to the next.
+
+    Shape:
+        Both (inputs, 1 + num_samples, 1, 64, 64); the first of the former is data.
+    """
+    generator = torch.Generator().manual_seed(0)
+    lag = (torch.arange(SIDE) - torch.arange(SIDE).unsqueeze(1)).abs()
+    root = torch.linalg.cholesky(CORRELATION**lag)
+    shape = 2, inputs, 1 + num_samples, 1, SIDE, SIDE
+    z = torch.randn(shape, generator=generator)
+    return root @ z[0] @ root.T, z[1]
+
+
 def feature_scores(inputs: int = 200) -> tuple[float, float]:
     """CRPS of an exact and of an independent sampler in the features of LPIPS.
 
@@ -142,23 +160,20 @@ def feature_scores(inputs: int = 200) -> tuple[float, float]:
         BackboneMissing: The trunk was never fetched; says how to.
     """
     loss = losses.CRPSLoss(views=dict(features=1.0))
-    generator = torch.Generator().manual_seed(0)
-    lag = (torch.arange(SIDE) - torch.arange(SIDE).unsqueeze(1)).abs()
-    root = torch.linalg.cholesky(CORRELATION**lag)
-    shape = inputs, 2 * FEW + 1, 1, SIDE, SIDE
-    z = torch.randn(shape, generator=generator) / 2  # most values lie in [-1, 1]
-    fields = root @ z[:, : FEW + 1] @ root.T
-    target, exact = fields[:, 0], fields[:, 1:]
+    exact, independent = (drawn / 2 for drawn in correlated_images(inputs, FEW))
+    target = exact[:, 0]  # most values lie in [-1, 1]
     with torch.no_grad():
         return tuple(
-            loss(samples.expand(-1, -1, 3, -1, -1), target.expand(-1, 3, -1, -1)).item()
-            for samples in (exact, z[:, FEW + 1 :])
+            loss(
+                drawn[:, 1:].expand(-1, -1, 3, -1, -1), target.expand(-1, 3, -1, -1)
+            ).item()
+            for drawn in (exact, independent)
         )
 
 
 def draw_preferred(file: Path) -> None:
     """Preferred variance against K."""
-    plot = _pyplot()
+    plot = pyplot()
     figure, axes = plot.subplots(figsize=(8, 4.2))
     for name, variance in PREFERRED.items():
         points = [(k, v) for k in COUNTS if (v := variance(k)) is not None]
@@ -170,12 +185,12 @@ def draw_preferred(file: Path) -> None:
         axis.set_major_formatter('{x:g}')
     axes.grid(alpha=0.3)
     axes.legend(loc='center left', bbox_to_anchor=(1, 0.5), fontsize=8, frameon=False)
-    _save(figure, file)
+    save_figure(figure, file)
 
 
 def draw_structure(file: Path, found: dict[str, tuple[float, float]]) -> None:
     """Scores of both samplers, side by side."""
-    plot = _pyplot()
+    plot = pyplot()
     figure, axes = plot.subplots(figsize=(8, 4.2))
     places = range(len(found))
     for shift, name in ((-0.2, 'exact'), (0.2, 'independent')):
@@ -186,7 +201,7 @@ def draw_structure(file: Path, found: dict[str, tuple[float, float]]) -> None:
     axes.set_xlabel('score (less is better)')
     axes.grid(axis='x', alpha=0.3)
     axes.legend(frameon=False)
-    _save(figure, file)
+    save_figure(figure, file)
 
 
 def structure_table(found: dict[str, tuple[float, float]]) -> str:
@@ -194,19 +209,3 @@ def structure_table(found: dict[str, tuple[float, float]]) -> str:
     lines = ['| score | exact | independent |', '| --- | --- | --- |']
     lines += [f'| {name} | {a:.3f} | {b:.3f} |' for name, (a, b) in found.items()]
     return '\n'.join(lines)
-
-
-def _pyplot():
-    import matplotlib as mpl
-
-    mpl.use('Agg')
-    from matplotlib import pyplot
-
-    return pyplot
-
-
-def _save(figure, file: Path) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    # No date and version in the file: the same figure is the same file.
-    figure.savefig(file, dpi=110, bbox_inches='tight', metadata={'Software': None})
-    _pyplot().close(figure)

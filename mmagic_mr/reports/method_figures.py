@@ -8,13 +8,12 @@ from torch import Tensor, nn
 
 from mmagic_mr import losses
 from mmagic_mr.functional import views_of
-from mmagic_mr.reports.loss_figures import _pyplot, _save
+from mmagic_mr.reports.figures import pyplot, save_figure
+from mmagic_mr.reports.loss_figures import correlated_images
 
 FEW = 6  # K
 INPUTS = 10_000  # of the spread's figure
 STEPS = 1500  # of a training
-SIDE, CORRELATION = 64, 0.9  # of the images that views look at
-Draws = tuple[Tensor, Tensor]
 
 
 class EachSampleL1(losses.SampleLoss):
@@ -100,22 +99,9 @@ def learned(loss: losses.SampleLoss, count: int = 1000) -> Tensor:
         return network(torch.randn((count, 4), generator=generator))
 
 
-def fields(inputs: int) -> Draws:
-    """Exact and independent samples of images whose neighbors go together.
-
-    Shape:
-        Both (inputs, 2 FEW + 1, 1, SIDE, SIDE); of the exact ones the first is data.
-    """
-    generator = torch.Generator().manual_seed(0)
-    lag = (torch.arange(SIDE) - torch.arange(SIDE).unsqueeze(1)).abs()
-    root = torch.linalg.cholesky(CORRELATION**lag)
-    z = torch.randn((2, inputs, FEW + 1, 1, SIDE, SIDE), generator=generator)
-    return root @ z[0] @ root.T, z[1]
-
-
 def draw_spread(file: Path) -> None:
     """What each loss says of samples that are too near, right, too far."""
-    plot = _pyplot()
+    plot = pyplot()
     figure, axes = plot.subplots(figsize=(7, 3.6))
     spreads = [0.05 * step for step in range(2, 41)]
     for name, make in JUDGES.items():
@@ -127,12 +113,12 @@ def draw_spread(file: Path) -> None:
     axes.set(xlabel='spread of the samples / spread of the data', ylim=(0, 1.05))
     axes.set(ylabel='loss above its least', xlim=(0, 2), yticks=())
     axes.legend(loc='center left', bbox_to_anchor=(1, 0.5), fontsize=8, frameon=False)
-    _save(figure, file)
+    save_figure(figure, file)
 
 
 def draw_learned(file: Path) -> None:
     """What a network learns of a ring of eight modes."""
-    plot = _pyplot()
+    plot = pyplot()
     figure, axes = plot.subplots(1, 1 + len(LEARNERS), figsize=(12, 2.8))
     data = ring(1000, torch.Generator().manual_seed(1))
     panels = {'data': data}
@@ -143,15 +129,15 @@ def draw_learned(file: Path) -> None:
             ax.scatter(*points.T, s=2, color='tab:blue')
         ax.set(xlim=(-1.8, 1.8), ylim=(-1.8, 1.8), xticks=(), yticks=(), aspect=1)
         ax.set_title(name, fontsize=9)
-    _save(figure, file)
+    save_figure(figure, file)
 
 
 def draw_views(file: Path, inputs: int = 100) -> None:
     """One sample of each kind in three views, with the CRPS of the kind below it."""
-    plot = _pyplot()
+    plot = pyplot()
     views = views_of(dict(pixel=1.0, pool4=1.0, diff_x=1.0))
     figure, axes = plot.subplots(2, len(views), figsize=(6.6, 4.8))
-    exact, independent = fields(inputs)
+    exact, independent = correlated_images(inputs, FEW)
     target = exact[:, 0]
     for row, (kind, drawn) in enumerate(
         {'exact': exact, 'each pixel alone': independent}.items()
@@ -163,7 +149,7 @@ def draw_views(file: Path, inputs: int = 100) -> None:
             if not row:
                 ax.set_title(view.name, fontsize=10)
         axes[row, 0].set_ylabel(kind)
-    _save(figure, file)
+    save_figure(figure, file)
 
 
 DRAW = {'spread': draw_spread, 'learned': draw_learned, 'views': draw_views}

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import torch
 from helpers import hosts, pix2pix, small_run
+from helpers.inference import sample_image
 from PIL import Image
 
 from mmagic_mr.apis import SampleSet, draw_samples, load_model
 from mmagic_mr.errors import MissingFileError, UserError
-from mmagic_mr.inference import sample_image
 
 
 @pytest.fixture(scope='module')

@@ -169,9 +169,10 @@ def test_builds(name, faces, tmp_path):
     ],
 )
 def test_trains_validates_tests_resumes_and_samples(name, faces, tmp_path):
+    from helpers.inference import sample_image
     from mmengine.runner import Runner
 
-    from mmagic_mr.inference import load_model, sample_image
+    from mmagic_mr.inference import load_model
 
     cfg = tiny.load(name, faces, tmp_path)
     proxy = 'proxy' in name

@@ -106,9 +106,10 @@ def test_six_lines(host, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize('name', ['esrgan_crps_div2k', 'edsr_crps_div2k'])
 def test_our_configs_train_and_sample(name, tmp_path):
+    from helpers.inference import sample_image
     from mmengine.runner import Runner
 
-    from mmagic_mr.inference import load_model, sample_image
+    from mmagic_mr.inference import load_model
 
     tiny.quicken_runners()
     host = name.split('_')[0]

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 from helpers import hosts, pix2pix
+from helpers.inference import sample_image
 
 from mmagic_mr.errors import UserError
-from mmagic_mr.inference import sample_image
 
 # isort: split
 from mmengine.config import Config

@@ -14,6 +14,7 @@ from PIL import Image
 
 from mmagic_mr import cli
 from mmagic_mr.data.letters import render
+from mmagic_mr.data.letters.overview import TITLE
 from mmagic_mr.data.letters.render import CHARACTERS, draw_typeface
 from mmagic_mr.data.prepare import fonts as prepare
 
@@ -45,7 +46,8 @@ def test_the_command(folder, tmp_path, capsys):
     (folder / 'broken.otf').write_bytes(b'no font')
     (folder / 'OFL.txt').write_text('a licence')
     dst = tmp_path / 'dst'
-    run(dst, '--fonts', folder, '--plain', PLAIN)
+    picture = tmp_path / 'some.png'
+    run(dst, '--fonts', folder, '--plain', PLAIN, '--picture', picture)
     said = capsys.readouterr().out
     assert said == 'typefaces: 1 plain, 5 training, 3 held_out, 4 left_out\n'
     note = json.loads((dst / 'manifest.json').read_text())
@@ -58,6 +60,9 @@ def test_the_command(folder, tmp_path, capsys):
         'broken': 'is no font',
         'cmex10': "'0' is higher than the cell",
     }
+    # An input, five answers, mean and spread, of six pairs
+    with Image.open(picture) as image:
+        assert image.size == (8 * 64, 6 * 64 + TITLE)
     strips = sorted(dst.glob('typefaces/*.png'))
     assert {path.stem for path in strips} == {PLAIN, *TRAINING, *HELD_OUT}
     strip = np.asarray(Image.open(dst / 'typefaces' / 'cmr10.png'))

@@ -5,13 +5,14 @@ import copy
 import pytest
 import torch
 from helpers import hosts, tiny
+from helpers.inference import sample_image
 from mmengine.model import ExponentialMovingAverage
 from mmengine.runner import Runner
 from torch import nn
 
 from mmagic_mr.errors import UserError
 from mmagic_mr.host import unwrap
-from mmagic_mr.inference import load_model, sample_image
+from mmagic_mr.inference import load_model
 from mmagic_mr.models.ema import AveragedGenerator
 
 EMA = dict(decay=0.9)

@@ -310,9 +310,8 @@ def files(tmp_path_factory):
     ],
 )
 def test_bad_files(files, image, mask, message):
+    from helpers.inference import sample_image
     from mmengine.config import Config
-
-    from mmagic_mr.inference import sample_image
 
     model = build().eval()
     load = dict(type='LoadImageFromFile', key='gt')

@@ -8,7 +8,8 @@ from mmengine.registry import init_default_scope
 import mmagic_mr.plugin  # noqa: F401
 from mmagic_mr.cli import find_config
 from mmagic_mr.errors import MissingFileError, UserError
-from mmagic_mr.models import noise_sites
+from mmagic_mr.models.noise_sites import survey as survey_model
+from mmagic_mr.reports import noise_sites
 
 
 @pytest.fixture(autouse=True)
@@ -17,7 +18,7 @@ def _scope():
 
 
 def survey(name, kind, key='generator', side=None):
-    return noise_sites.survey({'type': kind, key: GENERATORS[name][0]}, side)
+    return survey_model({'type': kind, key: GENERATORS[name][0]}, side)
 
 
 @pytest.mark.parametrize(
@@ -56,12 +57,12 @@ def test_inputs_of_inpainting():
     assert survey('deepfill', 'TwoStageInpaintor', 'encdec').side == 32
     # The first side that this network takes
     deep = GENERATORS['unet'][0] | dict(num_down=6)
-    assert noise_sites.survey(dict(type='Pix2Pix', generator=deep)).side == 64
+    assert survey_model(dict(type='Pix2Pix', generator=deep)).side == 64
 
 
 def test_what_cannot_be_listed():
     with pytest.raises(UserError, match='DIC has no generator or encdec'):
-        noise_sites.survey(dict(type='DIC'))
+        survey_model(dict(type='DIC'))
     with pytest.raises(UserError, match=r'takes no image of 4x4 .*another --size'):
         survey('unet', 'Pix2Pix', side=4)
 

@@ -10,7 +10,7 @@ from mmengine.registry import init_default_scope
 from torch import nn
 
 from mmagic_mr.errors import UserError
-from mmagic_mr.models.perceptual import OfMeans, compare_means, perceptual_losses
+from mmagic_mr.models.host_terms import OfMeans, compare_means, perceptual_losses
 
 CRPS = dict(crps=dict(type='CRPSLoss'))
 LAYERS = {'0': 0.5, '2': 1.0}

@@ -15,7 +15,10 @@ ROOMS = {
     'data': set(),
     'metrics': {'functional', 'networks'},
     'models': {'functional', 'sampling', 'data'},
-    'reports': {'losses', 'functional', 'metrics', 'data', 'inference', 'plugin'},
+    'reports': {
+        *('losses', 'functional', 'metrics', 'data', 'inference', 'plugin'),
+        *('models', 'sampling'),  # for the list of noise sites
+    },
     'hooks': {'reports', 'checkpoints'},
     'checkpoints': {'io'},
     'apis': {'inference', 'reports', 'sampling', 'checkpoints', 'cli', 'optim'},

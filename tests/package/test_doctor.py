@@ -58,8 +58,10 @@ class Site:
 
     def obey(self, line):
         """What pip would do, with the first release that is known to fit."""
-        assert line.startswith('pip install ')
-        for word in re.findall(r'"([^"]+)"|(\S+)', line.removeprefix('pip install ')):
+        before, _, wanted = line.rpartition('pip install ')
+        for name in re.findall(r'(mmcv\S*)', before):  # of pip uninstall
+            self.uninstall(name)
+        for word in re.findall(r'"([^"]+)"|(\S+)', wanted):
             text = ''.join(word)
             if text.startswith('-'):
                 continue
@@ -121,7 +123,7 @@ def two_faults(site):
         (
             mmcv_of_another_torch,
             'the compiled part of mmcv 2.1.0 does not fit torch 2.11.0',
-            f'{doctor.FULL_MMCV} mmcv==2.1.0',
+            doctor.INSTALL_MMCV.format(version='2.1.0'),
         ),
         (both_mmcv, 'share a folder', 'mmcv-lite==2.1.0'),
         (two_faults, 'mmagic 1.0.0', 'mmagic==1.2.0 "numpy<2"'),
@@ -135,7 +137,7 @@ def test_the_line_that_it_prints_mends_it(site, capsys, fault, what, line):
     said = capsys.readouterr().out
     assert what in said
     lines = [x.strip() for x in said.splitlines() if x.strip().startswith('pip ')]
-    assert lines == [f'pip install {line}']
+    assert lines == [line if line.startswith('pip ') else f'pip install {line}']
     assert lines[0] in doctor.advice(site.environment())
     site.obey(lines[0])
     assert doctor.main(site.environment()) == 0

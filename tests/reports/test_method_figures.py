@@ -4,6 +4,7 @@ import pytest
 
 from mmagic_mr import losses
 from mmagic_mr.reports import method_figures as figures
+from mmagic_mr.reports.loss_figures import correlated_images
 
 
 @pytest.fixture(autouse=True)
@@ -37,7 +38,7 @@ def test_a_score_learns_the_spread_of_the_ring_and_l2_a_point():
 
 
 def test_views_tell_the_samplers_apart_that_pixels_do_not():
-    exact, independent = figures.fields(10)
+    exact, independent = correlated_images(10, 6)
 
     def score(drawn, view):
         loss = losses.CRPSLoss(views={view: 1.0})

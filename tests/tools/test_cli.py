@@ -259,7 +259,7 @@ def test_precision_may_be_named_or_not(monkeypatch):
     ('words', 'said'),
     [
         (['--amp', 'pix2pix_demo'], "argument --amp: 'pix2pix_demo' is none of auto"),
-        (['--amp', 'c.py', '--fast'], r'tools/train.py c.py --amp\)'),
+        (['--amp', 'c.py', '--fast'], r'\(train.py c.py --amp\)'),
         (['--resume', 'c.py'], r"argument --resume: 'c.py' is a config"),
     ],
 )

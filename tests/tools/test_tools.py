@@ -237,7 +237,7 @@ def model(trained, cityscapes):
 
 
 def test_a_label_alone_gives_the_samples_of_its_pair(model, cityscapes, tmp_path):
-    from mmagic_mr.inference import sample_image
+    from helpers.inference import sample_image
 
     path = next((cityscapes / 'val').glob('*.png'))
     cv2.imwrite(str(tmp_path / 'label.png'), cv2.imread(str(path))[:, 32:])
@@ -252,10 +252,9 @@ def test_a_label_alone_gives_the_samples_of_its_pair(model, cityscapes, tmp_path
 
 
 def test_preprocessing_is_that_of_validation(model, cityscapes):
+    from helpers.inference import sample_image
     from mmagic.registry import DATASETS
     from mmengine.dataset import pseudo_collate
-
-    from mmagic_mr.inference import sample_image
 
     dataset = DATASETS.build(model.cfg.test_dataloader.dataset)
     (expected,) = model.val_step(pseudo_collate([dataset[0]]), 2, 3)
@@ -273,7 +272,7 @@ def test_rgb_pictures():
 
 
 def test_sample_image_names_what_is_wrong(model, tmp_path):
-    from mmagic_mr.inference import sample_image
+    from helpers.inference import sample_image
 
     broken, small, odd = (tmp_path / f'{n}.png' for n in ('broken', 'small', 'odd'))
     broken.write_bytes(b'\x89PNG no')

@@ -162,12 +162,20 @@ def _add_arguments(parser):
         help="TTF and OTF files (without it: those of trdg's wheel, 99 MB to download)",
     )
     parser.add_argument('--plain', default=PLAIN, help='typeface of the inputs')
+    parser.add_argument(
+        '--picture', type=Path, metavar='FILE', help='also draw some of it, as PNG'
+    )
     add_workers(parser)
 
 
-def _run(**options):
+def _run(picture, **options):
     counts = prepare_fonts(**options)
     print('typefaces:', ', '.join(f'{n} {kind}' for kind, n in counts.items()))
+    if picture is not None:
+        from mmagic_mr.data.letters.atlas import read_atlas
+        from mmagic_mr.data.letters.overview import draw_overview
+
+        draw_overview(read_atlas(options['dst']), picture)
 
 
 COMMANDS = [

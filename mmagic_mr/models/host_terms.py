@@ -1,10 +1,36 @@
-"""MMagic's perceptual losses on K samples of an input."""
+"""MMagic's own terms, pixel and perceptual losses, on K samples of an input."""
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor, nn
 
 from mmagic_mr.errors import UserError
+from mmagic_mr.functional import process_mean
+from mmagic_mr.models.batch import Batch
+
+
+def pixel_loss(loss: nn.Module, batch: Batch, samples: Tensor) -> Tensor:
+    """A pixel loss of MMagic, on every sample, inside the mask of the batch.
+
+    Args:
+        loss: Of images, targets and the weight of each element.
+        batch: N inputs.
+        samples: K of each.
+
+    Shape:
+        samples (N, K, C, H, W) to a scalar.
+    """
+    k, mask = samples.shape[1], batch.mask
+    weight = None if mask is None else mask.repeat_interleave(k, 0)
+    value = loss(samples.flatten(0, 1), batch.y.repeat_interleave(k, 0), weight)
+    of_each = getattr(loss, 'sample_wise', False)
+    if mask is None or of_each or getattr(loss, 'reduction', 'mean') != 'mean':
+        return value
+    # MMagic's mean is over what lies inside on this process
+    inside = mask.sum()
+    everywhere = process_mean(inside)
+    return value * (inside / torch.where(everywhere > 0, everywhere, 1))
 
 
 class OfMeans(nn.Module):
