@@ -9,10 +9,13 @@ DOCS_STAMP := $(DOCS_VENV)/.installed
 
 setup: $(STAMP)
 
-# Installs again only when what is to be installed has changed.
+# Installs again only when what is to be installed has changed. In the mode compat, by a
+# .pth file: otherwise a script beside this folder finds the folder, which has the name
+# of the package and is none.
 $(STAMP): setup.py constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install -c constraints.txt -e '.[dev]'
+	$(BIN)/python -m pip install -c constraints.txt -e '.[dev]' \
+		--config-settings editable_mode=compat
 	touch $@
 
 demo: $(STAMP)

@@ -88,7 +88,7 @@ class Environment:
         if OURS not in self.packages:
             return [
                 Finding(
-                    'mmagic_mr is not installed', 'pip install -c constraints.txt -e .'
+                    'mmagic_mr is not installed', 'pip install -c constraints.txt .'
                 )
             ]
         judged = [self._judge(requirement) for requirement in self.requirements]

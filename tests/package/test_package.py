@@ -197,3 +197,15 @@ def test_public_ci_runs_the_same_check():
     workflow = yaml.safe_load((ROOT / '.github/workflows/ci.yml').read_text())
     steps = [step.get('run') for step in workflow['jobs']['check']['steps']]
     assert 'bash .ci/run' in steps
+
+
+def test_a_script_beside_the_repository_finds_the_package(tmp_path):
+    """And not the folder of the repository, which has the same name."""
+    (tmp_path / 'mmagic_mr').symlink_to(ROOT)
+    script = tmp_path / 'script.py'
+    script.write_text('import mmagic_mr.data; print(mmagic_mr.__file__)')
+    env = {name: value for name, value in os.environ.items() if name != 'PYTHONPATH'}
+    done = subprocess.run(
+        [sys.executable, script], env=env, capture_output=True, text=True
+    )
+    assert done.stdout.strip().endswith('mmagic_mr/__init__.py'), done
