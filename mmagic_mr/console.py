@@ -6,6 +6,7 @@ lines, before anything happens. They stay in the log file; the terminal gets a s
 
 import logging
 import re
+from pathlib import Path
 
 import mmengine.dist as dist
 from mmengine.runner import Runner
@@ -85,16 +86,19 @@ def summary(runner: Runner) -> str:
     return '\n'.join(['training', *shown])
 
 
-def farewell(runner: Runner, config: str) -> str:
+def farewell(runner: Runner) -> str:
     """Where everything is, and what to type next.
+
+    The commands name the config in the folder of the run, which has the options of the
+    training in it.
 
     Args:
         runner: That has trained.
-        config: As it was given to the tool.
     """
     lines = [f'checkpoints and logs: {runner.work_dir}']
     checkpoint = find_latest(runner.work_dir)
-    if checkpoint is not None:
+    config = Path(runner.work_dir, Path(runner.cfg.filename or '').name)
+    if checkpoint is not None and config.is_file():
         lines += [
             'next:',
             f'  python tools/test.py {config} {checkpoint}',

@@ -91,7 +91,7 @@ def main():
 
     runner.logger.info(console.summary(runner))
     runner.train()
-    runner.logger.info(console.farewell(runner, args.config))
+    runner.logger.info(console.farewell(runner))
 
 
 if __name__ == '__main__':

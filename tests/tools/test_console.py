@@ -56,12 +56,20 @@ def test_one_of_ours_says_losses_and_samples(tmp_path):
     )
 
 
-def test_the_end_names_the_next_commands(runner, tmp_path):
-    assert 'next:' not in console.farewell(runner, 'CONFIG')
+def test_the_end_names_the_next_commands(tmp_path):
+    cfg = toy_run.config(tmp_path)
+    cfg.dump(tmp_path / 'toy.py')
+    cfg = toy_run.config(tmp_path / 'run')
+    cfg.merge_from_dict({'randomness.seed': 3})
+    object.__setattr__(cfg, '_filename', str(tmp_path / 'toy.py'))
+    runner = console.QuietRunner.from_cfg(cfg)
+    assert 'next:' not in console.farewell(runner)
     runner.train()
-    said = console.farewell(runner, 'CONFIG')
-    assert f'python tools/test.py CONFIG {tmp_path}/iter_4.pth' in said
-    assert f'python tools/sample.py CONFIG {tmp_path}/iter_4.pth IMAGE' in said
+    said = console.farewell(runner)
+    of_run = f'{tmp_path}/run/toy.py {tmp_path}/run/iter_4.pth'
+    assert f'python tools/test.py {of_run}\n' in said
+    assert f'python tools/sample.py {of_run} IMAGE' in said
+    assert 'seed=3' in (tmp_path / 'run' / 'toy.py').read_text()
 
 
 @pytest.mark.parametrize(
