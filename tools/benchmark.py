@@ -44,12 +44,8 @@ def parse_args():
     parser.add_argument(
         '--num-samples', type=int, metavar='K', help="samples of an input (config's)"
     )
-    parser.add_argument(
-        '--amp',
-        nargs='?',
-        const='auto',
-        choices=['auto', 'bf16', 'fp16'],
-        help='switches of the last row: as those of tools/train.py',
+    cli.add_amp_option(
+        parser, help='switches of the last row: as those of tools/train.py'
     )
     parser.add_argument('--channels-last', action='store_true')
     parser.add_argument('--compile', action='store_true')
