@@ -9,7 +9,7 @@ from scipy import optimize
 from torch import Tensor
 
 from mmagic_mr import losses
-from mmagic_mr.reports.figures import pyplot, save_figure
+from mmagic_mr.reports.plotting import pyplot, save_figure
 
 COUNTS = (2, 3, 4, 6, 8, 12, 16, 24)
 DRAWS = 100_000  # over all samples of a pixel

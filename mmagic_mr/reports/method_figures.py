@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from mmagic_mr import losses
 from mmagic_mr.functional import views_of
-from mmagic_mr.reports.figures import pyplot, save_figure
 from mmagic_mr.reports.loss_figures import correlated_images
+from mmagic_mr.reports.plotting import pyplot, save_figure
 
 FEW = 6  # K
 INPUTS = 10_000  # of the spread's figure
