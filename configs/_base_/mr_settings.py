@@ -24,8 +24,9 @@ mr_default_hooks = dict(
         save_best=None,
         save_param_scheduler=False,
     ),
-    # A default hook, since configs with custom_hooks of their own need it as well
+    # Default hooks, since configs with custom_hooks of their own need them as well
     divergence=dict(type='DivergenceHook', interval=50),
+    status=dict(type='StatusHook'),
 )
 mr_visualizer = dict(
     type='Visualizer',

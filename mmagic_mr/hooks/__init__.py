@@ -3,6 +3,7 @@ from mmagic_mr.hooks.collapse import SampleCollapseHook
 from mmagic_mr.hooks.divergence import DivergenceHook
 from mmagic_mr.hooks.predictor_pretrain import PredictorPretrainHook
 from mmagic_mr.hooks.spread_control import SpreadControlHook
+from mmagic_mr.hooks.status import StatusHook
 
 __all__ = [
     'CollageHook',
@@ -10,4 +11,5 @@ __all__ = [
     'PredictorPretrainHook',
     'SampleCollapseHook',
     'SpreadControlHook',
+    'StatusHook',
 ]

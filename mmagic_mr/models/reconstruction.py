@@ -19,6 +19,7 @@ from mmagic_mr.functional import (
     process_mean,
     variance_of,
 )
+from mmagic_mr.functional.variance import mean_and_variance
 from mmagic_mr.host import eval_mode, unwrap
 from mmagic_mr.models import arguments
 from mmagic_mr.models.arguments import build
@@ -337,12 +338,15 @@ class MomentReconstruction(Sampler):
 
     @torch.no_grad()
     def _spread(self, batch, samples, moments) -> dict[str, Tensor]:
+        """Roots of means: the samples' variance, the error of their mean, P's variance.
+
+        With K samples, std sqrt(1 + 1/K) equals the error where the spread is right.
+        """
         found, share = {}, self._share()
         if self.num_samples > 1:
-            values = samples.float()
-            found['sample_std'] = (
-                values.var(1) if share is None else share.variance(values)
-            )
+            moments_of = mean_and_variance if share is None else share.mean_and_variance
+            center, found['sample_std'] = moments_of(samples.float())
+            found['mean_error'] = (center - batch.y).square()
         if moments is not None:
             found['pred_std'] = variance_of(moments, self.moment_distribution)
         means = {n: masked_mean(variance, batch.mask) for n, variance in found.items()}

@@ -63,17 +63,19 @@ class SampleShare:
         everyone: Tensor = _Gather.apply(samples, self)
         return everyone
 
-    def variance(self, samples: Tensor) -> Tensor:
-        """Unbiased variance of all samples, of this process's own; without a gradient.
+    def mean_and_variance(self, samples: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and unbiased variance of all samples, of this process's own.
+
+        Without a gradient.
 
         Shape:
-            (N, K / R, ...) to (N, ...).
+            (N, K / R, ...) to two (N, ...).
         """
         with torch.no_grad(), over_all_processes():
             center = process_mean(samples.mean(1))
             squares = process_mean((samples - center.unsqueeze(1)).square().mean(1))
         count = self.size * self.processes
-        return squares * count / (count - 1)
+        return center, squares * count / (count - 1)
 
     def rows(self, n: int) -> slice:
         """The inputs that this process takes where each of them has one sample.

@@ -95,7 +95,7 @@ def updates(scope: Scope, host: str, distribute: str, n: int, losses: dict) -> d
 # The noise is in float32, and so are means of it, and the spread in the log
 TOLERANCE = dict(tolerance=1e-8, relative=1e-6)
 # In the log, and the same in all processes
-COMMON = ('sample_std', 'pred_std', 'grad_gan', 'grad_mr', 'balance_mr')
+COMMON = ('sample_std', 'mean_error', 'pred_std', 'grad_gan', 'grad_mr', 'balance_mr')
 MR = dict(mr=dict(type='MRLoss', loss_weight=10.0))
 PROXY = dict(mr=dict(type='ProxyMRLoss', loss_weight=10.0))
 CRPS = dict(crps=dict(type='CRPSLoss', views=dict(pixel=1.0, diff=1.0)))

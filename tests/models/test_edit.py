@@ -44,7 +44,7 @@ def test_a_scoring_rule_alone_opens_the_spread_of_what_is_not_known():
     wrapper = hosts.optim_wrapper_of(model, optimizer=dict(type='Adam', lr=6e-3))
     for _ in range(40):
         logs = model.train_step(copy.deepcopy(data), wrapper)
-    assert logs.keys() == {'loss', 'loss_mr', 'sample_std'}
+    assert logs.keys() == {'loss', 'loss_mr', 'sample_std', 'mean_error'}
     # A standard deviation of 48 levels, 0.38 in [-1, 1]; L1 would leave none.
     assert 0.25 < logs['sample_std'] < 0.5
 

@@ -88,6 +88,7 @@ def runner_of(host, work_dir, hooks=(), **changes):
         custom_hooks=[
             dict(type='SampleCollapseHook', window=WINDOW),
             dict(type='DivergenceHook', interval=LOOK),
+            dict(type='StatusHook'),
             *hooks,
         ],
         log_processor=dict(by_epoch=False),

@@ -110,7 +110,7 @@ def test_gan_weight_zero_leaves_the_discriminator_alone():
     model = build(gan_loss=dict(loss_weight=0))
     before = parameters(model.discriminators)
     logs = model.train_step(data(), optim_wrapper(model))
-    assert set(logs) == {'loss_mr', 'sample_std'}
+    assert set(logs) == {'loss_mr', 'sample_std', 'mean_error'}
     assert moved(before, model.discriminators) == []
 
 

@@ -85,6 +85,7 @@ def test_moment_loss_replaces_pixel_and_perceptual_loss(monkeypatch):
         'grad_mr',
         'balance_mr',
         'sample_std',
+        'mean_error',
     }
 
 
@@ -118,7 +119,7 @@ def test_without_a_discriminator():
     model = build(discriminator=None, gan_loss=None)
     wrappers = dict(generator=hosts.optim_wrapper_of(model.generator))
     logs = model.train_step(hosts.sr_data(), wrappers)
-    assert logs.keys() == {'loss_mr', 'sample_std'}
+    assert logs.keys() == {'loss_mr', 'sample_std', 'mean_error'}
 
 
 @pytest.mark.parametrize('distribution', ['gaussian', 'laplace'])
