@@ -21,6 +21,13 @@ prepare = [
     '{tools}/demo.py --data-only --task inpaint',
 ]
 judge = '{tools}/demo.py --task {group} --judge {config} {checkpoint} {out}'
+# Of the first input in each run's picture
+cuts = {
+    'input': (4, 46, 100, 142),
+    'ground truth': (104, 46, 200, 142),
+    'sample mean': (304, 46, 400, 142),
+    'five of the samples': (604, 46, 1100, 142),
+}
 numbers = {
     'demo/std_ratio': 'sample std / true std',
     'demo/mean_error': 'error of sample mean [std]',

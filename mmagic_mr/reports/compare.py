@@ -15,13 +15,14 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import mean, stdev
-from typing import Any
+from typing import Any, TypeAlias
 
 from mmagic_mr.checks import Natural, check_kind
 from mmagic_mr.errors import MissingFileError, UserError
 from mmagic_mr.io import read_json, write_text
 
 SECONDS = 'seconds'  # column of the processor time of the training
+Cut: TypeAlias = tuple[int, int, int, int]
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,8 @@ class Study:
         prepare: Commands that make the data, with the place {tools}.
         judge: Command that writes the result of a training, with the places
             {tools}, {config}, {checkpoint}, {out}, {name} and {group}.
+        cuts: Parts of the picture that ``judge`` may leave beside a result, which show
+            the runs side by side: head -> (left, top, right, bottom) in pixels.
     """
 
     name: str
@@ -74,6 +77,7 @@ class Study:
     expected: str
     prepare: tuple[str, ...] = ()
     judge: str = '{tools}/test.py {config} {checkpoint} --out {out} --method {name}'
+    cuts: dict[str, Cut] = field(default_factory=dict)
 
     def cells(self) -> list[tuple[Run, int]]:
         """Every training, the first seed of all runs before the second of any."""
@@ -112,8 +116,9 @@ def read_study(path: str | os.PathLike) -> Study:
         runs.append(Run(**{**options, 'name': name, 'seeds': seeds}))
     for run in runs:
         _check_others(path, run, {other.name: other for other in runs})
-    commands = {key: cfg[key] for key in ('prepare', 'judge') if key in cfg}
-    return Study(Path(path).stem, runs, cfg['numbers'], cfg['expected'], **commands)
+    more = {key: cfg[key] for key in ('prepare', 'judge', 'cuts') if key in cfg}
+    check_kind(f'{path}: cuts', cfg.get('cuts', {}), dict[str, Cut])
+    return Study(Path(path).stem, runs, cfg['numbers'], cfg['expected'], **more)
 
 
 def _check_others(path, run: Run, runs: dict[str, Run]) -> None:
@@ -192,7 +197,7 @@ def _makefile(study: Study, root: Path, out: Path) -> str:
             checkpoint=_checkpoint(cell),
             out=cell / 'result.json',
             name=shlex.quote(run.name),
-            group=shlex.quote(_group(run.name)),
+            group=shlex.quote(group_of(run.name)),
         )
         test = f'{python} {judge} > {cell}/test.txt 2>&1'
         # One target a training: its result comes before the next training
@@ -253,12 +258,12 @@ def as_markdown(study: Study, table: dict[str, Any]) -> str:
     """The table: mean over the seeds, and the standard deviation of several."""
     columns = {**study.numbers, SECONDS: 'processor time of the training [s]'}
     lines = []
-    for group in dict.fromkeys(_group(run.name) for run in study.runs):
+    for group in dict.fromkeys(group_of(run.name) for run in study.runs):
         heads = [group, 'seeds', *columns.values()]
         lines += ['', f'| {" | ".join(heads)} |', '|---' * len(heads) + '|']
         for run in study.runs:
             rows = table[run.name]
-            if _group(run.name) != group or not rows:
+            if group_of(run.name) != group or not rows:
                 continue
             cells = [_cell(rows.get(key, {}).values(), key) for key in columns]
             name = run.name.removeprefix(f'{group}/')
@@ -266,7 +271,8 @@ def as_markdown(study: Study, table: dict[str, Any]) -> str:
     return '\n'.join(lines[1:]) + '\n'
 
 
-def _group(name: str) -> str:
+def group_of(name: str) -> str:
+    """What stands before the last part of a run's name: 'sr' of 'sr/CRPS'."""
     return name.rpartition('/')[0]
 
 
@@ -274,22 +280,27 @@ def _cell(values, key: str) -> str:
     values = list(values)
     if not values:
         return ''
-    digits = 0 if key == SECONDS else 2
+    # Two digits that count, down to the third place
+    digits = 0 if key == SECONDS else 3 if abs(mean(values)) < 0.0995 else 2
     text = f'{mean(values):.{digits}f}'
     return f'{text} ± {stdev(values):.{digits}f}' if len(values) > 1 else text
 
 
 def write_results(study: Study, out: Path, target: Path) -> list[Path]:
-    """Write the table as Markdown and all numbers as JSON.
+    """Write the table as Markdown, all numbers as JSON, and pictures of the runs.
 
     Returns:
         The files.
     """
+    from mmagic_mr.reports.study_picture import draw_study
+
     table = collect(study, out)
     summary = dict(study=study.name, expected=study.expected, results=table)
     files = [target.with_suffix('.md'), target.with_suffix('.json')]
     command = f'`python tools/compare.py configs/studies/{study.name}.py`'
     text = f'Made by {command}; ± is the standard deviation over the seeds.\n\n'
-    write_text(files[0], text + as_markdown(study, table))
+    pictures = draw_study(study, out, target)
+    shown = [f'\n![{group}]({file.name})\n' for group, file in pictures.items()]
+    write_text(files[0], text + as_markdown(study, table) + ''.join(shown))
     write_text(files[1], json.dumps(summary, indent=1) + '\n')
-    return files
+    return [*files, *pictures.values()]

@@ -8,8 +8,10 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 from helpers import ROOT
+from PIL import Image
 
 from mmagic_mr.errors import MissingFileError, UserError
 from mmagic_mr.reports import compare
@@ -218,3 +220,50 @@ def test_the_projects_own_studies_build_their_configs(tmp_path, monkeypatch):
             file = Path('out') / f'{study_run.folder(study_run.seeds[0])}.py'
             cfg = Config.fromfile(file, import_custom_modules=False)
             check_within(study_run.changes.get('model', {}), cfg.model.to_dict())
+
+
+BLOCKS = [(shade, green, 0) for shade in (0, 1) for green in (10, 20)]
+
+
+def test_pictures_of_the_first_seeds_are_put_below_each_other(folder):
+    cuts = {'left': (0, 0, 10, 8), 'right': (20, 2, 30, 10)}
+    text = (folder / 'study.py').read_text() + f'\ncuts = {cuts}\n'
+    (folder / 'study.py').write_text(text)
+    study = compare.read_study(folder / 'study.py')
+    for shade, path in enumerate(('it-s-a-first', 'second')):
+        cell = folder / 'out' / 'sr' / path / '0'
+        assert cell == folder / 'out' / study.runs[shade].folder(0)
+        cell.mkdir(parents=True)
+        picture = Image.new('RGB', (30, 10), (shade, 10, 0))
+        picture.paste((shade, 20, 0), (20, 0, 30, 10))
+        picture.save(cell / 'result.png')
+    files = compare.write_results(study, Path('out'), Path('docs/study'))
+    assert [file.name for file in files[2:]] == ['study_sr.png']
+    assert '![sr](study_sr.png)' in files[0].read_text()
+    found = np.asarray(Image.open(files[2]))
+    places = {color: np.argwhere((found == color).all(-1)) for color in BLOCKS}
+    # Each in its place, and whole: 8 rows of 10
+    assert {color: len(rows) for color, rows in places.items()} == dict.fromkeys(
+        BLOCKS, 80
+    )
+    tops = {color: tuple(rows[0]) for color, rows in places.items()}
+    assert tops[0, 10, 0][0] == tops[0, 20, 0][0] < tops[1, 10, 0][0]
+    assert tops[0, 10, 0][1] == tops[1, 10, 0][1] == tops[1, 20, 0][1] - 14
+
+
+def test_a_cut_outside_of_the_picture_is_refused(folder):
+    text = (folder / 'study.py').read_text() + "\ncuts = {'all': (0, 0, 40, 8)}\n"
+    (folder / 'study.py').write_text(text)
+    study = compare.read_study(folder / 'study.py')
+    cell = folder / 'out' / study.runs[0].folder(0)
+    cell.mkdir(parents=True)
+    Image.new('RGB', (30, 10)).save(cell / 'result.png')
+    with pytest.raises(UserError, match=r'\(0, 0, 40, 8\) .*which is 30 x 10'):
+        compare.write_results(study, Path('out'), Path('docs/study'))
+
+
+def test_cuts_are_boxes(folder):
+    text = (folder / 'study.py').read_text() + "\ncuts = {'all': (0, 0)}\n"
+    (folder / 'study.py').write_text(text)
+    with pytest.raises(UserError, match='cuts'):
+        compare.read_study(folder / 'study.py')
