@@ -12,6 +12,7 @@ import sys
 import types
 import warnings
 
+import numpy as np
 import torch
 
 from mmagic_mr import lazy_packages, lazy_registry, log_values
@@ -39,6 +40,15 @@ class _StandIn(types.ModuleType):
             )
 
         return missing_op
+
+
+def name_bool8():
+    """Gives numpy 2 back the one of its old names that MMagic asks for.
+
+    Symptom: "module 'numpy' has no attribute 'bool8'", from mmagic/utils/trans_utils.py.
+    """
+    if int(np.__version__.split('.')[0]) >= 2 and not hasattr(np, 'bool8'):
+        np.bool8 = np.bool_
 
 
 def import_mmcv_ops():
@@ -310,6 +320,7 @@ def log_without_waiting():
 
 def mend() -> None:
     """Apply every fix whose fault is there. Calling it again does nothing new."""
+    name_bool8()
     import_optimizers()
     import_mmcv_ops()
     import_what_is_asked_for()
