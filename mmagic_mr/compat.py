@@ -45,7 +45,7 @@ class _StandIn(types.ModuleType):
 def name_bool8():
     """Gives numpy 2 back the one of its old names that MMagic asks for.
 
-    Symptom: "module 'numpy' has no attribute 'bool8'", from mmagic/utils/trans_utils.py.
+    Symptom: "module 'numpy' has no attribute 'bool8'", from MMagic's trans_utils.py.
     """
     if int(np.__version__.split('.')[0]) >= 2 and not hasattr(np, 'bool8'):
         np.bool8 = np.bool_

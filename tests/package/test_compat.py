@@ -3,6 +3,7 @@ import os
 import pickle
 import subprocess
 import sys
+import types
 
 import numpy as np
 import pytest
@@ -294,3 +295,13 @@ assert 'mmcv._ext' in sys.modules
 assert bbox.ext_module is sys.modules['mmcv._ext']
 """,
     )
+
+
+@pytest.mark.parametrize(('version', 'named'), [('2.2.6', True), ('1.26.4', False)])
+def test_numpy_2_gets_the_name_that_mmagic_asks_for(monkeypatch, version, named):
+    numpy = types.SimpleNamespace(__version__=version, bool_=np.bool_)
+    monkeypatch.setattr(compat, 'np', numpy)
+    compat.name_bool8()
+    assert (getattr(numpy, 'bool8', None) is np.bool_) == named
+    # What asks for it is there, with the numpy of this environment
+    importlib.import_module('mmagic.utils.trans_utils')
