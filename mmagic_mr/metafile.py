@@ -21,11 +21,12 @@ COLLECTION = {
     'README': 'README.md',
 }
 # The last part of a config's name, {host}_{loss}_{data}.py, where it is written another
-# way, or says what the user brings
+# way, or says what the user brings; or all of the name
 DATA = {
     'celeba': 'CelebA',
     'div2k': 'DIV2K',
     'x4': 'DIV2K',
+    'real_esrgan_x4': 'DF2K, OST',
     'deblur': 'GoPro',
     'denoise': 'SIDD',
     'paired': 'your own pairs',
@@ -60,7 +61,7 @@ def entry(path: Path, root: Path) -> dict[str, Any]:
 
     cfg = Config.fromfile(path, import_custom_modules=False)
     data = path.stem.rsplit('_', 1)[-1]
-    data = DATA.get(data, data.title())
+    data = DATA.get(path.stem, DATA.get(data, data.title()))
     metadata = {
         'Training Data': data,
         'Class': cfg.model.type,

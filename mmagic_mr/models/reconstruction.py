@@ -201,8 +201,7 @@ class MomentReconstruction(Sampler):
         types = ', '.join(config['type'] for config in losses.values())
         on_mean = dict(each='', mean=' (on the mean of the features)')
         stays = [f'{name}{on_mean[how]}' for name, how in keep.items()]
-        gan = getattr(self, 'gan_loss_name', None)
-        stays += arguments.other_terms(self.used_arguments, host, gan)
+        stays += self.untouched_terms(host)
         kept = ''.join(f'; {name} stays' for name in stays)
         print_log(
             f'{type(self).__name__}: {types} replaces '
@@ -210,6 +209,15 @@ class MomentReconstruction(Sampler):
             ' (keep= leaves terms, rec_loss= adds one)',
             'current',
         )
+
+    def untouched_terms(self, host: dict) -> list[str]:
+        """The host's losses that no loss on the samples replaces, for the log.
+
+        Args:
+            host: Its arguments from the config, without what was dropped.
+        """
+        gan = getattr(self, 'gan_loss_name', None)
+        return arguments.other_terms(self.used_arguments, host, gan)
 
     def _build_predictor(self, config, generator, views):
         if self.moment_distribution is None:

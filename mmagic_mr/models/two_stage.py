@@ -146,6 +146,10 @@ class MRTwoStageInpaintor(InpaintingGAN, TwoStageInpaintor):
                 host[name] = None
         return [f'{name} of the second stage' for name in gone]
 
+    def untouched_terms(self, host: dict) -> list[str]:
+        coarse = [f'{name} of the first stage' for name in host['stage1_loss_type']]
+        return [*super().untouched_terms(host), *coarse]
+
     def make_condition(self, x: Tensor) -> StagesBatch:
         batch = super().make_condition(x)
         image, mask = batch.x[:, :3], batch.mask

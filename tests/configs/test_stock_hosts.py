@@ -117,8 +117,10 @@ def sizes_of_two_stage(root) -> dict:
         pipeline = f'{split}_dataloader.dataset.pipeline'
         small |= {
             f'{pipeline}.1.mask_config.img_shape': (80, 80),
-            f'{pipeline}.1.mask_config.length_range': (10, 40),
-            f'{pipeline}.1.mask_config.brush_width': (8, 16),
+            # A hole that touches all patches of its attention gives NaN
+            f'{pipeline}.1.mask_config.area_ratio_range': (0.05, 0.2),
+            f'{pipeline}.1.mask_config.length_range': (10, 30),
+            f'{pipeline}.1.mask_config.brush_width': (6, 12),
             f'{pipeline}.2.crop_size': (96, 96),
             f'{pipeline}.3.scale': (80, 80),
         }
