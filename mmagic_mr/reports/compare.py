@@ -15,14 +15,14 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import mean, stdev
-from typing import Any, TypeAlias
+from typing import Any
 
 from mmagic_mr.checks import Natural, check_kind
 from mmagic_mr.errors import MissingFileError, UserError
 from mmagic_mr.io import read_json, write_text
+from mmagic_mr.reports.study_picture import Cut, draw_side_by_side
 
 SECONDS = 'seconds'  # column of the processor time of the training
-Cut: TypeAlias = tuple[int, int, int, int]
 
 
 @dataclass(frozen=True)
@@ -197,7 +197,7 @@ def _makefile(study: Study, root: Path, out: Path) -> str:
             checkpoint=_checkpoint(cell),
             out=cell / 'result.json',
             name=shlex.quote(run.name),
-            group=shlex.quote(group_of(run.name)),
+            group=shlex.quote(_group(run.name)),
         )
         test = f'{python} {judge} > {cell}/test.txt 2>&1'
         # One target a training: its result comes before the next training
@@ -258,12 +258,12 @@ def as_markdown(study: Study, table: dict[str, Any]) -> str:
     """The table: mean over the seeds, and the standard deviation of several."""
     columns = {**study.numbers, SECONDS: 'processor time of the training [s]'}
     lines = []
-    for group in dict.fromkeys(group_of(run.name) for run in study.runs):
+    for group in dict.fromkeys(_group(run.name) for run in study.runs):
         heads = [group, 'seeds', *columns.values()]
         lines += ['', f'| {" | ".join(heads)} |', '|---' * len(heads) + '|']
         for run in study.runs:
             rows = table[run.name]
-            if group_of(run.name) != group or not rows:
+            if _group(run.name) != group or not rows:
                 continue
             cells = [_cell(rows.get(key, {}).values(), key) for key in columns]
             name = run.name.removeprefix(f'{group}/')
@@ -271,7 +271,7 @@ def as_markdown(study: Study, table: dict[str, Any]) -> str:
     return '\n'.join(lines[1:]) + '\n'
 
 
-def group_of(name: str) -> str:
+def _group(name: str) -> str:
     """What stands before the last part of a run's name: 'sr' of 'sr/CRPS'."""
     return name.rpartition('/')[0]
 
@@ -286,20 +286,38 @@ def _cell(values, key: str) -> str:
     return f'{text} ± {stdev(values):.{digits}f}' if len(values) > 1 else text
 
 
+def draw_groups(study: Study, out: Path, target: Path) -> dict[str, Path]:
+    """A picture for each group: of each run, the first seed that has one.
+
+    Returns:
+        The files, by group; none for a study without ``cuts``.
+    """
+    groups: dict[str, dict[str, Path]] = {}
+    for run, seed in study.cells():
+        group, _, name = run.name.rpartition('/')
+        picture = out / run.folder(seed) / 'result.png'
+        if study.cuts and picture.is_file():
+            groups.setdefault(group, {}).setdefault(name, picture)
+    files = {}
+    for group, rows in groups.items():
+        ending = ''.join(f'_{part}' for part in group.split('/') if part)
+        files[group] = target.with_name(f'{target.name}{ending}.png')
+        draw_side_by_side(rows, study.cuts, files[group])
+    return files
+
+
 def write_results(study: Study, out: Path, target: Path) -> list[Path]:
     """Write the table as Markdown, all numbers as JSON, and pictures of the runs.
 
     Returns:
         The files.
     """
-    from mmagic_mr.reports.study_picture import draw_study
-
     table = collect(study, out)
     summary = dict(study=study.name, expected=study.expected, results=table)
     files = [target.with_suffix('.md'), target.with_suffix('.json')]
     command = f'`python tools/compare.py configs/studies/{study.name}.py`'
     text = f'Made by {command}; ± is the standard deviation over the seeds.\n\n'
-    pictures = draw_study(study, out, target)
+    pictures = draw_groups(study, out, target)
     shown = [f'\n![{group}]({file.name})\n' for group, file in pictures.items()]
     write_text(files[0], text + as_markdown(study, table) + ''.join(shown))
     write_text(files[1], json.dumps(summary, indent=1) + '\n')

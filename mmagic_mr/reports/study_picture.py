@@ -1,46 +1,31 @@
-"""The runs of a study below each other: a part of the picture of each, and its name."""
+"""Runs below each other: a part of the picture of each, and its name."""
 
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 from PIL import Image
 
 from mmagic_mr.errors import UserError
 from mmagic_mr.reports.collage import GAP, Text, save_picture
-from mmagic_mr.reports.compare import Cut, Study, group_of
 
+Cut: TypeAlias = tuple[int, int, int, int]  # left, top, right, bottom, in pixels
 NAME_WIDTH = 200
 WHITE = (255, 255, 255)
 
 
-def draw_study(study: Study, work: Path, target: Path) -> dict[str, Path]:
-    """One picture for each group of runs that have some: their first seeds.
+def draw_side_by_side(rows: dict[str, Path], cuts: dict[str, Cut], file: Path) -> None:
+    """Write one picture with parts of those of several runs, a row each.
 
     Args:
-        study: With ``cuts``: without, or where nothing has run, there is no picture.
-        work: Folder of the study's trainings, with a ``result.png`` each.
-        target: Of the study's results, without an ending.
-
-    Returns:
-        The files, by group.
+        rows: Picture of each run, by the name that stands before it.
+        cuts: What is shown of each picture, by the head of its column.
+        file: PNG file to write.
 
     Raises:
         UserError: A cut that is not inside a picture.
     """
-    files = {}
-    for group in dict.fromkeys(group_of(run.name) for run in study.runs):
-        found = {
-            run.name.removeprefix(f'{group}/'): work / run.folder(seed) / 'result.png'
-            for run in study.runs
-            for seed in run.seeds[:1]
-            if group_of(run.name) == group
-        }
-        rows = {name: path for name, path in found.items() if path.is_file()}
-        if rows and study.cuts:
-            name = '_'.join([target.name, *filter(None, group.split('/'))])
-            files[group] = target.with_name(f'{name}.png')
-            save_picture(np.asarray(_stack(rows, study.cuts)), files[group])
-    return files
+    save_picture(np.asarray(_stack(rows, cuts)), file)
 
 
 def _stack(rows: dict[str, Path], cuts: dict[str, Cut]) -> Image.Image:

@@ -83,6 +83,7 @@ def test_balance_predictor_speed_and_time(lines_of):
         r'mr : GAN = 1 : 4\.0; crps : GAN = 2\.0 : 1; (\S+) samples/s; \d+ s left',
         line,
     )
+    assert found, line
     assert float(found[1]) > 0
 
 
