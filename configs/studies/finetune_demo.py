@@ -125,7 +125,7 @@ ADAM = dict(_delete_=True, type='OptimWrapper', optimizer=dict(type='Adam', lr=1
 FASTER = dict(paramwise_cfg=dict(custom_keys={'.noise.': dict(lr_mult=10)}))
 
 runs = {}
-for group, base, stock, ours, optimizers, more, faster in (
+for group, base, stock, ours, optimizers, steps, faster in (
     (
         'pix2pix',
         '_base_/pix2pix_demo.py',
@@ -133,7 +133,7 @@ for group, base, stock, ours, optimizers, more, faster in (
         PIX2PIX_CRPS,
         ('generators', 'discriminators'),
         {},
-        dict(generators=FASTER),
+        dict(optim_wrapper=dict(generators=FASTER)),
     ),
     (
         'sr',
@@ -142,22 +142,22 @@ for group, base, stock, ours, optimizers, more, faster in (
         EDSR_CRPS,
         None,
         dict(optim_wrapper=ADAM),
-        dict(ADAM, **FASTER),
+        dict(optim_wrapper=dict(ADAM, **FASTER)),
     ),
 ):
     short = schedule(ITERATIONS // 4, optimizers)
     whole = schedule(ITERATIONS, optimizers)
     l1, tuned = f"{group}/L1, MMagic's own class", f'{group}/then CRPS, a quarter'
     scratch = dict(ours, noise_init='host')
-    for name, model, settings, links in (
-        (l1, stock, dict(whole, **PLAIN), dict(judged_as=tuned)),
-        (tuned, ours, dict(short, optim_wrapper=faster), dict(start=l1)),
-        (f'{tuned}, one rate', ours, short, dict(start=l1)),
-        (f'{group}/CRPS alone, a quarter', scratch, short, {}),
-        (f'{group}/CRPS alone', scratch, whole, {}),
+    for name, model, settings, rates, links in (
+        (l1, stock, dict(whole, **PLAIN), steps, dict(judged_as=tuned)),
+        (tuned, ours, short, faster, dict(start=l1)),
+        (f'{tuned}, one rate', ours, short, steps, dict(start=l1)),
+        (f'{group}/CRPS alone, a quarter', scratch, short, steps, {}),
+        (f'{group}/CRPS alone', scratch, whole, steps, {}),
     ):
-        changes = dict(more, model=model, **settings)
+        changes = dict(model=model, **settings, **rates)
         runs[name] = dict(config=base, changes=changes, **links)
 # A config is its variables: what is left over of the loops is none of it
-del group, base, stock, ours, optimizers, more, faster, short, whole, l1, tuned
-del scratch, name, model, settings, links, changes
+del group, base, stock, ours, optimizers, steps, faster, short, whole, l1, tuned
+del scratch, name, model, settings, rates, links, changes
