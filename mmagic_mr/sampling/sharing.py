@@ -46,6 +46,7 @@ from torch.overrides import TorchFunctionMode
 from mmagic_mr.errors import UserError
 from mmagic_mr.sampling.channel_cat import ChannelCat, leaves, map_leaves
 from mmagic_mr.sampling.recompute import Carried
+from mmagic_mr.sampling.row_sum import add_rows
 
 _CONCATENATIONS = (torch.cat, torch.concat, torch.concatenate)
 _ELEMENTWISE = frozenset(
@@ -69,6 +70,7 @@ _REPEATED = frozenset(
     )
 )
 _RESHAPES = ('view', 'reshape')
+_SUMS = ('add', '__add__', '__radd__')
 _REFUSALS = (RuntimeError, ValueError, IndexError)
 
 
@@ -152,6 +154,8 @@ class SharedForward(TorchFunctionMode, Carried):
             elif name in _ELEMENTWISE:
                 rank = max((t.dim() for t in _tensors((args, kwargs))), default=0)
                 if self._is_mixed((args, kwargs), rank):
+                    if name in _SUMS and not kwargs and _alike(args):
+                        return add_rows(*sorted(args, key=len))
                     parts = self._with_samples((args, kwargs), rank)
                     return func(*parts[0], **parts[1]).flatten(0, 1)
         if name in _RESHAPES and self._met and not kwargs:
@@ -265,6 +269,14 @@ def _may_have_rows(value: Any) -> bool:
         and not isinstance(value, nn.Parameter)
         and value.dim() > 0
     )
+
+
+def _alike(values: tuple[Any, ...]) -> bool:
+    """Whether these are two tensors that differ in their rows alone."""
+    if len(values) != 2 or not all(map(_may_have_rows, values)):
+        return False
+    a, b = values
+    return bool(a.dtype == b.dtype and a.dim() > 1 and a.shape[1:] == b.shape[1:])
 
 
 def _tensors(arguments: Any) -> list[Tensor]:
