@@ -129,7 +129,7 @@ PIX2PIX = dict(
 )
 PARTS = [
     (HOOKS, dict(type='CollageHook', interval=500, num_inputs=2, samples_below=True)),
-    (HOOKS, dict(type='SampleCollapseHook', window=250, threshold=0.1, floor=0.01)),
+    (HOOKS, dict(type='SampleCollapseHook', window=250, threshold=0.1, warmup=9)),
     (HOOKS, dict(type='DivergenceHook', interval=50, max_skips=2)),
     (
         HOOKS,

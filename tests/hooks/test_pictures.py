@@ -280,16 +280,21 @@ def test_a_window_averages(warnings_of):
     assert len(warnings_of([low] * 4 + [low] * 4 + [high] * 4)) == 1
 
 
-def test_without_a_predictor_a_fall_and_no_spread_at_all_are_seen(warnings_of):
-    lines = warnings_of([0.5] * 4 + [0.05] * 8)
+def test_without_a_predictor_the_error_of_the_mean_is_the_measure(warnings_of):
+    lines = warnings_of([dict(sample_std=0.05, mean_error=0.5)])
     assert len(lines) == 2
-    assert '1.00% of the largest variance of the windows before' in lines[0]
-    assert not warnings_of([0.5] * 4 + [0.3] * 8)
-    assert 'nearly none' in warnings_of([0.001])[0]
+    assert '1.00% of the squared error of their mean' in lines[0]
+    assert not warnings_of([dict(sample_std=0.4, mean_error=0.5)])
+    # Slowly growing from nothing, as noise weights that learn too slowly
+    rising = [dict(sample_std=0.001 * i, mean_error=0.5) for i in range(12)]
+    assert len(warnings_of(rising)) == 2
+    assert 'ten times the learning rate' in warnings_of(rising)[0]
 
 
 def test_steps_without_samples_are_left_out(warnings_of):
     assert not warnings_of([dict(other=1.0)])
+    few = dict(sample_std=0.05, mean_error=0.5)
+    assert len(warnings_of([few, dict(other=1.0)] * 6)) == 2
 
 
 def test_bad_settings_are_refused():

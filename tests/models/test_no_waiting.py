@@ -86,7 +86,7 @@ def runner_of(host, work_dir, hooks=(), **changes):
             logger=dict(type='LoggerHook', interval=LOG), checkpoint=None
         ),
         custom_hooks=[
-            dict(type='SampleCollapseHook', window=WINDOW),
+            dict(type='SampleCollapseHook', window=WINDOW, warmup=0),
             dict(type='DivergenceHook', interval=LOOK),
             dict(type='StatusHook'),
             *hooks,
