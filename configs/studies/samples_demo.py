@@ -43,6 +43,7 @@ decay = dict(
     end=iters,
     by_epoch=False,
 )
+cuts, along = dict(_delete_=True), 'K'
 runs = dict(
     _delete_=True,
     **{

@@ -21,6 +21,7 @@ from mmagic_mr.checks import Natural, check_kind
 from mmagic_mr.errors import MissingFileError, UserError
 from mmagic_mr.io import read_json, write_text
 from mmagic_mr.reports.study_picture import Cut, draw_side_by_side
+from mmagic_mr.reports.study_plot import draw_along, place_of
 
 SECONDS = 'seconds'  # column of the processor time of the training
 
@@ -48,10 +49,7 @@ class Run:
 
     def folder(self, seed: int) -> Path:
         """Where a training lies, below the folder of the study."""
-        parts = [
-            re.sub(r'[^\w.]+', '-', part).strip('-') for part in self.name.split('/')
-        ]
-        return Path(*parts, str(seed))
+        return Path(*map(_as_file, self.name.split('/')), str(seed))
 
 
 @dataclass(frozen=True)
@@ -69,6 +67,8 @@ class Study:
             {tools}, {config}, {checkpoint}, {out}, {name} and {group}.
         cuts: Parts of the picture that ``judge`` may leave beside a result, which show
             the runs side by side: head -> (left, top, right, bottom) in pixels.
+        along: Of runs that are named ``GROUP/K = 6``: 'K', and all numbers are drawn
+            against it; '': there is none.
     """
 
     name: str
@@ -78,6 +78,11 @@ class Study:
     prepare: tuple[str, ...] = ()
     judge: str = '{tools}/test.py {config} {checkpoint} --out {out} --method {name}'
     cuts: dict[str, Cut] = field(default_factory=dict)
+    along: str = ''
+
+    def columns(self) -> dict[str, str]:
+        """Key -> head, the time of the training too."""
+        return {**self.numbers, SECONDS: 'processor time of the training [s]'}
 
     def cells(self) -> list[tuple[Run, int]]:
         """Every training, the first seed of all runs before the second of any."""
@@ -116,8 +121,13 @@ def read_study(path: str | os.PathLike) -> Study:
         runs.append(Run(**{**options, 'name': name, 'seeds': seeds}))
     for run in runs:
         _check_others(path, run, {other.name: other for other in runs})
-    more = {key: cfg[key] for key in ('prepare', 'judge', 'cuts') if key in cfg}
+    options = 'prepare', 'judge', 'cuts', 'along'
+    more = {key: cfg[key] for key in options if key in cfg}
     check_kind(f'{path}: cuts', cfg.get('cuts', {}), dict[str, Cut])
+    if 'along' in cfg:
+        check_kind(f'{path}: along', cfg['along'], str)
+        for run in runs:
+            place_of(run.name, cfg['along'])
     return Study(Path(path).stem, runs, cfg['numbers'], cfg['expected'], **more)
 
 
@@ -163,6 +173,11 @@ def write_cells(study: Study, root: Path, out: Path) -> None:
             )
         write_text(config, text)
     write_text(out / 'Makefile', _makefile(study, root.resolve(), out))
+
+
+def _as_file(words: str) -> str:
+    """A name for a file."""
+    return re.sub(r'[^\w.]+', '-', words).strip('-')
 
 
 def _config(cell: Path) -> Path:
@@ -256,7 +271,7 @@ def collect(study: Study, out: Path) -> dict[str, Any]:
 
 def as_markdown(study: Study, table: dict[str, Any]) -> str:
     """The table: mean over the seeds, and the standard deviation of several."""
-    columns = {**study.numbers, SECONDS: 'processor time of the training [s]'}
+    columns = study.columns()
     lines = []
     for group in dict.fromkeys(_group(run.name) for run in study.runs):
         heads = [group, 'seeds', *columns.values()]
@@ -300,14 +315,14 @@ def draw_groups(study: Study, out: Path, target: Path) -> dict[str, Path]:
             groups.setdefault(group, {}).setdefault(name, picture)
     files = {}
     for group, rows in groups.items():
-        ending = ''.join(f'_{part}' for part in group.split('/') if part)
+        ending = ''.join(f'_{_as_file(part)}' for part in group.split('/') if part)
         files[group] = target.with_name(f'{target.name}{ending}.png')
         draw_side_by_side(rows, study.cuts, files[group])
     return files
 
 
 def write_results(study: Study, out: Path, target: Path) -> list[Path]:
-    """Write the table as Markdown, all numbers as JSON, and pictures of the runs.
+    """Write the table as Markdown, all numbers as JSON, pictures of the runs, a plot.
 
     Returns:
         The files.
@@ -318,6 +333,9 @@ def write_results(study: Study, out: Path, target: Path) -> list[Path]:
     command = f'`python tools/compare.py configs/studies/{study.name}.py`'
     text = f'Made by {command}; ± is the standard deviation over the seeds.\n\n'
     pictures = draw_groups(study, out, target)
+    if study.along:
+        against = pictures['All numbers'] = target.with_name(f'{target.name}.png')
+        draw_along(table, study.columns(), study.along, against)
     shown = [f'\n![{group}]({file.name})\n' for group, file in pictures.items()]
     write_text(files[0], text + as_markdown(study, table) + ''.join(shown))
     write_text(files[1], json.dumps(summary, indent=1) + '\n')

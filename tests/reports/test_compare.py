@@ -267,3 +267,31 @@ def test_cuts_are_boxes(folder):
     (folder / 'study.py').write_text(text)
     with pytest.raises(UserError, match='cuts'):
         compare.read_study(folder / 'study.py')
+
+
+def test_all_numbers_are_drawn_against_the_one_in_the_names(tmp_path):
+    runs = {
+        f'{loss}/K = {k}': dict(config='a.py', seeds=(0, 1))
+        for loss in ('a loss, that is long', 'b')
+        for k in (2, 10)
+    }
+    lines = [f'runs = {runs}', "numbers = {'x/y': 'Y'}", "expected = ''", "along = 'K'"]
+    (tmp_path / 'study.py').write_text('\n'.join(lines))
+    study = compare.read_study(tmp_path / 'study.py')
+    for run, seed in study.cells()[:5]:  # a study that goes on
+        cell = tmp_path / 'out' / run.folder(seed)
+        cell.mkdir(parents=True)
+        record = dict(group='x', key='y', value=len(run.name) + seed)
+        (cell / 'result.json').write_text(json.dumps(dict(records=[record])))
+        (cell / 'seconds').write_text('3.5')
+    files = compare.write_results(study, tmp_path / 'out', tmp_path / 'study')
+    assert files[2] == tmp_path / 'study.png'
+    assert Image.open(files[2]).size > (1000, 300)
+    assert '![All numbers](study.png)' in files[0].read_text()
+
+
+def test_along_needs_a_number_in_every_name(folder):
+    text = (folder / 'study.py').read_text() + "\nalong = 'K'\n"
+    (folder / 'study.py').write_text(text)
+    with pytest.raises(UserError, match=r'must end with "K = NUMBER"'):
+        compare.read_study(folder / 'study.py')
