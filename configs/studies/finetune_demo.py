@@ -27,6 +27,14 @@ numbers = {
     'demo/modes': 'modes covered',
 }
 
+# Of the first input in each run's picture
+cuts = {
+    'input': (4, 46, 100, 142),
+    'ground truth': (104, 46, 200, 142),
+    'sample mean': (304, 46, 400, 142),
+    'five of the samples': (604, 46, 1100, 142),
+}
+
 ITERATIONS = 2000
 VIEWS = dict(pixel=1.0, pool4=1.0, pool16=1.0, diff=1.0)
 

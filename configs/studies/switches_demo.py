@@ -10,6 +10,7 @@ the range of the three seeds in float32, or as near to it as two seeds are to ea
 other. Seconds: 0.6 to 0.75 of those in float32, least in super-resolution, whose layers
 have the most channels."""
 
+cuts = dict(_delete_=True)
 FAST = dict(type='FastOptimWrapper', amp='auto', fused=True)
 runs = dict(
     _delete_=True,
