@@ -32,6 +32,7 @@ model = dict(
     ),
     num_samples=8,
     eval_num_samples=16,
+    recompute=False,  # the same to the bit; there is little to keep
     # The first 200 iterations without discriminator
     train_cfg=dict(local_size=(16, 16), iter_tc=200, iter_td=200),
 )

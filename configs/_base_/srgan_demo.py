@@ -19,6 +19,7 @@ model = dict(
     ),
     num_samples=8,
     eval_num_samples=16,
+    recompute=False,  # the same to the bit; there is little to keep
     gen_updates_per_disc=1,
 )
 

@@ -127,6 +127,7 @@ class Demo:
             str(self._config_file(config)),
             '--work-dir',
             str(folder),
+            '--fast',
             '--cfg-options',
             *(f'{key}={value}' for key, value in options.items()),
         ]
