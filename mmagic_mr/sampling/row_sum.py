@@ -20,11 +20,8 @@ class _AddRows(torch.autograd.Function):
         ctx.rows = rows
         # Not the view that `flatten` would give
         total = torch.empty_like(samples)
-        torch.add(
-            inputs.unsqueeze(1),
-            samples.unflatten(0, rows),
-            out=total.unflatten(0, rows),
-        )
+        own, out = (torch.unflatten(rows_of, 0, rows) for rows_of in (samples, total))
+        torch.add(inputs.unsqueeze(1), own, out=out)
         return total
 
     @staticmethod
@@ -62,8 +59,9 @@ def sum_samples(samples: Tensor, num_inputs: int, num_samples: int) -> Tensor:
         >>> total.is_contiguous(memory_format=torch.channels_last)
         True
     """
-    order = sorted(range(1, samples.dim()), key=lambda i: -samples.stride(i))
+    strides, shape = samples.stride(), (num_inputs, num_samples)
+    order = sorted(range(1, samples.dim()), key=lambda i: -strides[i])
     dense = samples.permute(0, *order)
-    total = dense.unflatten(0, (num_inputs, num_samples)).flatten(2).sum(1)
+    total = torch.unflatten(dense, 0, shape).flatten(2).sum(1)
     back = [order.index(i) + 1 for i in range(1, samples.dim())]
-    return total.unflatten(1, dense.shape[1:]).permute(0, *back)
+    return torch.unflatten(total, 1, dense.shape[1:]).permute(0, *back)
