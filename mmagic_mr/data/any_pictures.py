@@ -134,7 +134,7 @@ class LoadPicture(BaseTransform):
         self.key = key
 
     def transform(self, results):
-        image = np.asarray(read_rgb(results[f'{self.key}_path']))
+        image = np.array(read_rgb(results[f'{self.key}_path']))
         results[self.key] = image
         results[f'ori_{self.key}_shape'] = image.shape
         results[f'{self.key}_channel_order'] = 'rgb'
@@ -151,7 +151,7 @@ class _PillowTransform(BaseTransform):
     def transform(self, results):
         for key in self.keys:
             image = Image.fromarray(np.asarray(results[key], dtype=np.uint8))
-            results[key] = np.asarray(self.change(image))
+            results[key] = np.array(self.change(image))
         return results
 
 
@@ -220,7 +220,7 @@ class Downscale(BaseTransform):
             )
         image = Image.fromarray(np.asarray(results['gt'], dtype=np.uint8))
         small = resize(image, width // self.scale, height // self.scale)
-        results['img'] = np.asarray(small)
+        results['img'] = np.array(small)
         copy_facts(results, 'gt', 'img')
         results['ori_img_shape'] = results['img'].shape
         return results

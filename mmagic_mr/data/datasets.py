@@ -8,6 +8,7 @@ import json
 import os.path as osp
 from collections.abc import Callable
 from os import PathLike
+from typing import ClassVar
 
 import mmcv
 from mmengine.dataset import BaseDataset
@@ -115,6 +116,10 @@ class MRPairedImageDataset(ClearErrors, PairedImageDataset):
         mmagic_mr.errors.MissingFileError: dataset folder /no/train is missing. Make \
 it with: python ...
     """
+
+    METAINFO: ClassVar = dict(
+        dataset_type='paired_image_dataset', task_name='translation'
+    )
 
     @checked
     def __init__(
