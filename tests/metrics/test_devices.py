@@ -9,7 +9,7 @@ import mmagic_mr.plugin  # noqa: F401
 from mmagic_mr.metrics.base import EvaluationOptions, sample_metrics
 from mmagic_mr.networks import backbone
 
-# The letters' own needs a truth that has styles, and says nothing without one
+# The letters' own needs a truth that has styles: test_style.py
 OURS = {
     name: cls
     for name, cls in sample_metrics().items()

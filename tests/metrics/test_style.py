@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from helpers.elsewhere import second_device
 from helpers.letters import write_letters
 from helpers.metrics import PIXEL, evaluate, needs_trunk
 
@@ -185,3 +186,24 @@ def test_without_parts_there_are_no_numbers():
         options = dict(type='StyleConsistency', distance=PIXEL, **truth)
         result, (metric,) = evaluate(Model(), options)
         assert (result, metric.records) == ({}, [])
+
+
+class OnDevice(Sampler):
+    """All that it gives is there."""
+
+    def val_step(self, data, num_samples=K):
+        outputs = super().val_step(data, num_samples)
+        for output in outputs:
+            moved = {name: value.to('meta') for name, value in output.items()}
+            output.set_tensor_data(moved)
+        return outputs
+
+
+def test_on_a_device_the_numbers_are_the_same(root):
+    """The one metric that test_devices.py leaves out: its truth must have styles."""
+    expected, _ = evaluate(Sampler(root, 'halves'), STYLE, batch=7, inputs=12)
+    with second_device():
+        found, _ = evaluate(OnDevice(root, 'halves'), STYLE, batch=7, inputs=12)
+    numbers = {k: v for k, v in expected.items() if isinstance(v, int | float)}
+    assert 'style/reached' in numbers
+    assert {k: found[k] for k in numbers} == pytest.approx(numbers, nan_ok=True)
