@@ -127,7 +127,7 @@ class Demo:
             str(self._config_file(config)),
             '--work-dir',
             str(folder),
-            '--fast',
+            *(['--fast'] if self.task.fast else []),
             '--cfg-options',
             *(f'{key}={value}' for key, value in options.items()),
         ]

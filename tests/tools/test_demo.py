@@ -12,6 +12,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from helpers import ROOT
+from mmengine.config import Config
 from PIL import Image
 
 import mmagic_mr.plugin  # noqa: F401
@@ -176,6 +177,10 @@ def test_short_demo_ends_with_table_and_picture(name, tmp_path, monkeypatch, cap
         # Outside the hole nothing changes, however little was trained
         assert row.get('outside', 0) == 0
     assert (tmp_path / 'out' / 'demo.md').read_text() in printed
+    for config in task.methods.values():
+        trained = tmp_path / 'out' / config / f'{config}.py'
+        cfg = Config.fromfile(trained, import_custom_modules=False)
+        assert ('FastOptimWrapper' in str(cfg.optim_wrapper)) == task.fast
     # Three groups of four rows, six pictures and eight samples in each.
     width, height = Image.open(tmp_path / 'out' / 'demo.png').size
     assert width == 4 + 14 * (96 + 4)

@@ -40,6 +40,7 @@ class Task:
         per_pixel: see :func:`mmagic_mr.data.synthetic.score.score`.
         checks: (samples (K,3,H,W) of each input, its data sample) -> further numbers.
         check_columns: their names in the table.
+        fast: trained with the switches of ``tools/train.py --fast``.
     """
 
     methods: dict[str, str]
@@ -51,6 +52,7 @@ class Task:
     per_pixel: bool = True
     checks: Callable[[list, list], dict] = lambda samples, outputs: {}
     check_columns: dict[str, str] = field(default_factory=dict)
+    fast: bool = False
 
 
 def _photo_of_labels(path):
@@ -123,6 +125,7 @@ TASKS = {
             'GAN + CRPS': dict(std_ratio=(0.6, 1.4), modes=(0.9, 1)),
         },
         scored='scenes',
+        fast=True,
     ),
     'sr': Task(
         methods={
