@@ -105,8 +105,6 @@ def test_progress_is_read_from_a_training_output(task, tmp_path):
 
 
 def test_inputs_are_standardized_by_the_scenes_own_statistics():
-    from mmengine.config import Config
-
     input_norm = Config.fromfile(
         ROOT / 'configs' / 'pix2pix_noise_demo.py', import_custom_modules=False
     ).model.input_norm
