@@ -96,6 +96,7 @@ def test_a_file_that_breaks_off_is_named_when_it_is_loaded(folder):
 def test_colors_are_those_of_the_file(tmp_path):
     image = save(tmp_path / 'a.png')
     results = LoadPicture()({'gt_path': tmp_path / 'a.png'})
+    assert results['gt'].flags.writeable  # or PyTorch warns of it
     np.testing.assert_array_equal(results['gt'], image)
     assert results['gt_channel_order'] == 'rgb'
 
