@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from mmagic_mr.allocator import keep_freed_memory
 from mmagic_mr.errors import MissingFileError, UserError
 
 
@@ -161,6 +162,8 @@ def read_config(args: argparse.Namespace, folder: Path):
 def prepare_run(cfg):
     """Imports the config's ``custom_imports`` (for ours, all of MMagic: seconds).
 
+    Without a GPU, memory that tensors give back is kept for those to come.
+
     Returns:
         mmengine's class Runner, which keeps its long dumps for the log file.
     """
@@ -168,6 +171,8 @@ def prepare_run(cfg):
     from mmengine.utils import import_modules_from_strings
 
     import_modules_from_strings(**cfg.get('custom_imports', {'imports': None}))
+    if not torch.cuda.is_available():
+        keep_freed_memory()
     from mmagic_mr.console import QuietRunner  # after ours, which mends what it imports
 
     if cfg.launcher == 'pytorch' and not torch.cuda.is_available():

@@ -20,6 +20,7 @@ of it on this machine, with the same threads in all, and in turn.
 import json
 import statistics
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from mmagic_mr import cli
@@ -49,6 +50,11 @@ def parse_args():
     )
     parser.add_argument('--channels-last', action='store_true')
     parser.add_argument('--compile', action='store_true')
+    parser.add_argument(
+        '--keep-memory',
+        action='store_true',
+        help='freed memory is kept, as it is in tools/train.py on a CPU',
+    )
     parser.add_argument(
         '--repeats', type=int, default=5, help='rounds on the clock; 0: counts alone'
     )
@@ -96,7 +102,8 @@ def main():
     if args.guard:
         print_guard_cost(guard_cost(cfg, args.inputs, sizes[0], args.repeats, device))
         return
-    switches = Switches(args.amp, args.channels_last, args.compile) or RECOMMENDED
+    switches = Switches(args.amp, args.channels_last, args.compile, args.keep_memory)
+    switches = switches or replace(RECOMMENDED, keep_memory=device.type == 'cpu')
     found = dict(
         config=args.config,
         hardware=hardware(device),

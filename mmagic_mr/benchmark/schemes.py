@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -32,22 +32,28 @@ class Switches:
         amp: As `FastOptimWrapper` has it, or 'fp16'; None: float32.
         channels_last: Memory format of images.
         compile: ``torch.compile`` where there is no noise.
+        keep_memory: `keep_freed_memory`, on a CPU, as tools/train.py does it.
     """
 
     amp: str | None = None
     channels_last: bool = False
     compile: bool = False
+    keep_memory: bool = False
 
     def __bool__(self) -> bool:
-        return bool(self.amp or self.channels_last or self.compile)
+        return self != Switches()
 
     def __str__(self) -> str:
         words = {'auto': 'bf16'}.get(self.amp, self.amp), 'fused'
-        also = ('channels-last', self.channels_last), ('compile', self.compile)
+        also = (
+            ('channels-last', self.channels_last),
+            ('compile', self.compile),
+            ('memory kept', self.keep_memory),
+        )
         return ', '.join([w for w in words if w] + [name for name, on in also if on])
 
 
-RECOMMENDED = Switches(amp='auto', channels_last=True)
+RECOMMENDED = Switches(amp='auto', channels_last=True, keep_memory=True)
 
 
 @dataclass
@@ -56,12 +62,14 @@ class Scheme:
 
     Attributes:
         finish: To be called between counting and the clock: compiles, if anything.
+        keep_memory: Whether freed memory is to be kept while it runs.
     """
 
     name: str
     model: nn.Module
     wrappers: Any
     finish: Callable[[], None] = lambda: None
+    keep_memory: bool = False
 
     def update(self, batch: Batch) -> Tensor:
         """Forward and backward pass of one update of the generator; its loss."""
@@ -119,8 +127,13 @@ def schemes(model: nn.Module, switches: Switches) -> list[Scheme]:
         switches: Of the last one.
 
     Raises:
-        UserError: float16 without a GPU.
+        UserError: float16 without a GPU; memory to be kept, and no CPU that it is of.
     """
+    device = next(model.parameters()).device.type
+    if switches.keep_memory and device != 'cpu':
+        raise UserError(
+            f'--keep-memory is of a CPU, and this runs on {device}: leave it out'
+        )
     model = copy.deepcopy(model)
     model._iter = 0
     plain = copy.deepcopy(model)
@@ -131,11 +144,11 @@ def schemes(model: nn.Module, switches: Switches) -> list[Scheme]:
     made = [Scheme(name, m, wrappers_of(m, {})) for name, m in named]
     wrapper = dict(FAST, amp=switches.amp)
     if switches.amp == 'fp16':
-        if next(model.parameters()).device.type != 'cuda':
+        if device != 'cuda':
             raise UserError('--amp fp16 needs a GPU: take --amp, which is bfloat16')
         wrapper = dict(type='AmpOptimWrapper', dtype='float16')
-    made.append(Scheme(f'{OURS}, {switches}', fast, wrappers_of(fast, wrapper), finish))
-    return made
+    last = Scheme(f'{OURS}, {switches}', fast, wrappers_of(fast, wrapper), finish)
+    return [*made, replace(last, keep_memory=switches.keep_memory)]
 
 
 def wrappers_of(model: nn.Module, config: dict):

@@ -3,12 +3,14 @@
 import copy
 import json
 import sys
+from functools import partial
 
 import pytest
 import torch
 from helpers import ROOT, hosts, pix2pix, tiny
 from mmengine.config import Config
 
+from mmagic_mr.benchmark import measure
 from mmagic_mr.benchmark.measure import ITERATION, UPDATE, compare, markdown, ratio
 from mmagic_mr.benchmark.processes import measure_processes, processes_markdown
 from mmagic_mr.benchmark.schemes import (
@@ -16,6 +18,7 @@ from mmagic_mr.benchmark.schemes import (
     OURS,
     RECOMMENDED,
     REPEATED,
+    Scheme,
     Switches,
     schemes,
 )
@@ -112,6 +115,21 @@ def test_times_are_ratios_of_the_rounds():
     assert column(rows, 'gradient_error')[3] < 1e-4  # float32
     with pytest.raises(UserError, match='--amp fp16 needs a GPU: take --amp'):
         rows_of('edit', switches=Switches(amp='fp16'))
+
+
+def test_memory_is_kept_for_the_last_scheme_alone(monkeypatch):
+    kept, seen = [False], []
+    monkeypatch.setattr(measure, 'keep_freed_memory', lambda keep: kept.append(keep))
+    monkeypatch.setattr(
+        Scheme, 'update', lambda self, batch: seen.append((self.name, kept[-1]))
+    )
+    made = [Scheme('a', None, None), Scheme('b', None, None, keep_memory=True)]
+    calls = {scheme.name: partial(scheme.update, None) for scheme in made}
+    times = measure.rounds(calls, 1, CPU, kept={'b'})
+    # Once off the clock before each of the two rounds, the first of which is warming up
+    assert seen == 2 * [('a', False), ('b', True), ('b', True)]
+    assert kept[-1] is False
+    assert [len(rounds) for rounds in times.values()] == [1, 1]
 
 
 def test_the_tool_writes_its_rows(tmp_path, monkeypatch, capsys):
