@@ -114,6 +114,8 @@ class Demo:
         options = {'randomness.seed': self.seed}
         for split in 'train', 'val', 'test':
             options[f'{split}_dataloader.dataset.data_root'] = self.data
+        if self.task.iterations:
+            options |= shorter(self._config_file(config), self.task.iterations)
         if self.short:
             has_predictor = 'proxy' in config
             options |= {
@@ -215,6 +217,29 @@ class Demo:
         )
         write_text(Path(self.out, 'demo.json'), json.dumps(summary, indent=1))
         return text, missed(table, self.task)
+
+
+def shorter(config: Path, iterations: int) -> dict[str, int]:
+    """Options of tools/train.py for a run of fewer iterations than its config has.
+
+    Args:
+        config: File of the run.
+        iterations: Of the new run.
+
+    Returns:
+        Key and value: the length, and the begin and end of each schedule, in proportion.
+    """
+    from mmengine.config import Config
+
+    cfg = Config.fromfile(config)
+    share = iterations / cfg.train_cfg.max_iters
+    options = {f'train_cfg.{key}': iterations for key in ('max_iters', 'val_interval')}
+    for name, schedules in cfg.param_scheduler.items():
+        for index, schedule in enumerate(schedules):
+            place = f'param_scheduler.{name}.{index}'
+            for key in 'begin', 'end':
+                options[f'{place}.{key}'] = round(schedule[key] * share)
+    return options
 
 
 def as_text(table, task, count, seed, minutes):

@@ -179,6 +179,10 @@ def test_short_demo_ends_with_table_and_picture(name, tmp_path, monkeypatch, cap
         trained = tmp_path / 'out' / config / f'{config}.py'
         cfg = Config.fromfile(trained, import_custom_modules=False)
         assert ('FastOptimWrapper' in str(cfg.optim_wrapper)) == task.fast
+        if task.iterations:
+            for schedule in cfg.param_scheduler.generators:
+                begin, end = 0.6 * task.iterations, task.iterations
+                assert (schedule.begin, schedule.end) == (begin, end)
     # Three groups of four rows, six pictures and eight samples in each.
     width, height = Image.open(tmp_path / 'out' / 'demo.png').size
     assert width == 4 + 14 * (96 + 4)

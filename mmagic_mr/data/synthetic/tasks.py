@@ -41,6 +41,8 @@ class Task:
         checks: (samples (K,3,H,W) of each input, its data sample) -> further numbers.
         check_columns: their names in the table.
         fast: trained with the switches of ``tools/train.py --fast``.
+        iterations: of the trainings, in place of their configs', whose schedules shrink
+            with them; None: the configs'.
     """
 
     methods: dict[str, str]
@@ -53,6 +55,7 @@ class Task:
     checks: Callable[[list, list], dict] = lambda samples, outputs: {}
     check_columns: dict[str, str] = field(default_factory=dict)
     fast: bool = False
+    iterations: int | None = None
 
 
 def _photo_of_labels(path):
@@ -126,6 +129,7 @@ TASKS = {
         },
         scored='scenes',
         fast=True,
+        iterations=1500,
     ),
     'sr': Task(
         methods={
