@@ -1,7 +1,8 @@
 """What a training step costs: repeated inputs, the authors' scheme, ours, and switches.
 
 python tools/benchmark.py configs/pix2pix_mr2_cityscapes.py
-python tools/benchmark.py configs/srgan_crps_celeba.py --sizes 64 128 --json speed.json
+python tools/benchmark.py configs/srgan_recommended_celeba.py --sizes 64 128 \
+    --json speed.json
 
 One update of the generator, and whole iterations (discriminator, generator, optimizers,
 preprocessing), from the same weights and noise. Without a switch, the last row has the

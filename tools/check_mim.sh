@@ -95,5 +95,5 @@ test -f samples/ulm_000000_000019/001.png
 
 say 'mim finds the configs by what they train'
 run mim search mmagic_mr --dataset cityscapes --condition 'samples>1' --valid-config
-grep 'pix2pix_crps_cityscapes' last.log
+grep 'pix2pix_recommended_cityscapes' last.log
 say 'passed: mim installs the wheel, trains, tests, runs the tools and searches'

@@ -1,6 +1,6 @@
 """Writes a config, and all that it inherits, into one file that can be copied out.
 
-python tools/export_config.py pix2pix_crps_cityscapes my_config.py
+python tools/export_config.py pix2pix_recommended_cityscapes my_config.py
 python tools/train.py my_config.py
 """
 

@@ -11,7 +11,9 @@ runs = dict(
     _delete_=True,
     **{
         f'{task}/GAN + CRPS, four views': dict(
-            config=f'{host}_crps_demo.py', changes=dict(model={}), seeds=(0, 1, 2)
+            config=f'{host}_recommended_demo.py',
+            changes=dict(model={}),
+            seeds=(0, 1, 2),
         )
         for task, host in dict(pix2pix='pix2pix', sr='srgan', inpaint='glcic').items()
     },

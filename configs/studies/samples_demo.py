@@ -17,9 +17,9 @@ PROXY = dict(type='ProxyMRLoss', loss_weight=200.0)
 FEW, UNBIASED = (2, 4, 6, 10, 24), dict(estimator='unbiased')
 # 'unbiased' needs four samples; of fewer than four, MR2's 1 / variance has no mean
 KINDS = {
-    'CRPS, four views': ('crps', None, FEW),
-    'MR2': ('crps', MR2, FEW[1:]),
-    'MR2, unbiased': ('crps', dict(MR2, **UNBIASED), FEW[1:]),
+    'CRPS, four views': ('recommended', None, FEW),
+    'MR2': ('recommended', MR2, FEW[1:]),
+    'MR2, unbiased': ('recommended', dict(MR2, **UNBIASED), FEW[1:]),
     'proxy MR2': ('proxy_mr2', PROXY, FEW),
     'proxy MR2, unbiased': ('proxy_mr2', dict(PROXY, **UNBIASED), FEW[1:]),
 }

@@ -16,7 +16,7 @@ runs = dict(
     _delete_=True,
     **{
         f'{task}/GAN + CRPS, four views, fast': dict(
-            config=f'{host}_crps_demo.py',
+            config=f'{host}_recommended_demo.py',
             changes=dict(
                 model=dict(channels_last=True),
                 optim_wrapper=dict.fromkeys(optimizers, FAST),

@@ -38,7 +38,8 @@ def load_model(
         >>> load_model('work_dirs/nothing')
         Traceback (most recent call last):
         mmagic_mr.errors.MissingFileError: no run or config work_dirs/nothing
-        >>> model = load_model('work_dirs/demo/pix2pix_crps_demo')  # doctest: +SKIP
+        >>> run = 'work_dirs/demo/pix2pix_recommended_demo'
+        >>> model = load_model(run)  # doctest: +SKIP
     """
     from mmengine.config import Config
 

@@ -227,7 +227,7 @@ def shorter(config: Path, iterations: int) -> dict[str, int]:
         iterations: Of the new run.
 
     Returns:
-        Key and value: the length, and the begin and end of each schedule, in proportion.
+        Key and value: the length; begin and end of each schedule, in proportion.
     """
     from mmengine.config import Config
 

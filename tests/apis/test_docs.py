@@ -8,8 +8,8 @@ from helpers import ROOT, small_run
 def test_every_python_block_runs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     runs = tmp_path / 'work_dirs'
-    small_run.write_pix2pix(runs / 'demo/pix2pix_crps_demo')
-    small_run.write_inpainting(runs / 'demo_inpaint/glcic_crps_demo')
+    small_run.write_pix2pix(runs / 'demo/pix2pix_recommended_demo')
+    small_run.write_inpainting(runs / 'demo_inpaint/glcic_recommended_demo')
     small_run.write_picture(tmp_path / 'label.png')
     small_run.write_picture(tmp_path / 'face.png')
     text = (ROOT / 'docs/api.md').read_text()

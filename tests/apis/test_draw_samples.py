@@ -237,14 +237,14 @@ def test_what_is_no_run_is_named(run, tmp_path):
         load_model('nothing')
     with pytest.raises(MissingFileError, match='holds no config'):
         load_model(tmp_path)
-    with pytest.raises(MissingFileError, match='did you mean pix2pix_crps_maps'):
-        load_model('pix2pix_crps_map')
+    with pytest.raises(MissingFileError, match='did you mean pix2pix_recommended_maps'):
+        load_model('pix2pix_recommended_map')
     with pytest.raises(UserError, match='its weights are in a checkpoint'):
-        load_model('pix2pix_crps_maps', device='cpu')
+        load_model('pix2pix_recommended_maps', device='cpu')
     with pytest.raises(MissingFileError, match=r'no checkpoint a\.pth'):
-        load_model('pix2pix_crps_maps', 'a.pth')
+        load_model('pix2pix_recommended_maps', 'a.pth')
     with pytest.raises(UserError, match='another architecture'):
-        load_model('pix2pix_crps_maps', run, device='cpu')
+        load_model('pix2pix_recommended_maps', run, device='cpu')
     with pytest.raises(UserError, match="'abacus' is not to be had"):
         load_model(run, device='abacus')
     (run / 'text.py').write_text('import os, sys')

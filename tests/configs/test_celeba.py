@@ -46,7 +46,8 @@ SETTINGS = {
 
 
 BASELINES = {'srgan_noise_celeba', 'glcic_noise_celeba'}
-RECOMMENDED = {'srgan_crps_celeba', 'glcic_crps_celeba'}  # their loss: test_configs.py
+# Their loss: test_configs.py
+RECOMMENDED = {'srgan_recommended_celeba', 'glcic_recommended_celeba'}
 
 
 def test_the_table_the_baselines_and_the_recommended_are_all_there_is():
@@ -165,7 +166,7 @@ def test_builds(name, faces, tmp_path):
         'glcic_noise_celeba',
         'glcic_mr2_celeba',
         'glcic_proxy_mr1_celeba',
-        'glcic_crps_celeba',
+        'glcic_recommended_celeba',
     ],
 )
 def test_trains_validates_tests_resumes_and_samples(name, faces, tmp_path):
@@ -183,7 +184,7 @@ def test_trains_validates_tests_resumes_and_samples(name, faces, tmp_path):
     }
     assert all(math.isfinite(v) for values in logged.values() for v in values)
     assert ('train/loss_mr' in logged) == ('mr' in name)
-    assert ('train/loss_crps' in logged) == ('crps' in name)
+    assert ('train/loss_crps' in logged) == ('recommended' in name)
     assert ('train/pred_std' in logged) == proxy
     assert len(logged['train/loss_gan_g']) == 2
     assert len(logged['train/loss_d_real']) == 1  # of 5 or 3 updates of G

@@ -43,8 +43,8 @@ def test_the_table_the_baselines_and_the_recommended_are_all_there_is():
         'pix2pix_noise_cityscapes',
         'pix2pix_noise_maps',
         'pix2pix_gan_cityscapes',
-        'pix2pix_crps_cityscapes',
-        'pix2pix_crps_maps',
+        'pix2pix_recommended_cityscapes',
+        'pix2pix_recommended_maps',
     }
     assert {row[0] for row in table()} | others == set(NAMES)
 
@@ -114,18 +114,18 @@ def test_common_settings(name):
 @pytest.mark.parametrize(
     'name',
     [
-        'pix2pix_crps_cityscapes',
-        'pix2pix_crps_maps',
-        'srgan_crps_celeba',
-        'glcic_crps_celeba',
-        'pix2pix_crps_demo',
-        'srgan_crps_demo',
-        'glcic_crps_demo',
+        'pix2pix_recommended_cityscapes',
+        'pix2pix_recommended_maps',
+        'srgan_recommended_celeba',
+        'glcic_recommended_celeba',
+        'pix2pix_recommended_demo',
+        'srgan_recommended_demo',
+        'glcic_recommended_demo',
     ],
 )
 def test_the_recommended_settings_are_the_same_for_all(name):
     model = read(name).model
-    assert model.sample_losses == {'crps': read('pix2pix_crps_demo').mr_crps}
+    assert model.sample_losses == {'crps': read('pix2pix_recommended_demo').mr_crps}
     assert model.sample_losses.crps.loss_weight == 'auto'
     assert model.num_samples == 6
     assert 'mr_loss' not in model
@@ -135,9 +135,9 @@ def test_the_recommended_settings_are_the_same_for_all(name):
 @pytest.mark.parametrize('host', ['pix2pix', 'srgan', 'glcic'])
 def test_switches_are_on_where_recommended_and_off_in_the_papers(host):
     data = 'cityscapes' if host == 'pix2pix' else 'celeba'
-    for loss in 'crps', 'mr2', 'noise':
+    for loss in 'recommended', 'mr2', 'noise':
         cfg = read(f'{host}_{loss}_{data}')
-        on = loss == 'crps'
+        on = loss == 'recommended'
         assert cfg.model.get('channels_last', False) == on
         wrappers = [w for w in cfg.optim_wrapper.values() if isinstance(w, dict)]
         assert len(wrappers) == 2
@@ -177,7 +177,9 @@ def test_builds(name, pairs, tmp_path):
         check_built(runner, loss, order, distribution, weight)
     else:
         check_built(runner)
-        pixel_loss_weight = {'noise': 100, 'gan': 0, 'crps': 0}[name.split('_')[1]]
+        pixel_loss_weight = {'noise': 100, 'gan': 0, 'recommended': 0}[
+            name.split('_')[1]
+        ]
         assert runner.model.loss_config['pixel_loss_weight'] == pixel_loss_weight
 
 
@@ -189,7 +191,7 @@ def test_builds(name, pairs, tmp_path):
         'pix2pix_mr2_maps',
         'pix2pix_proxy_mr2_cityscapes',
         'pix2pix_proxy_mr1_laplace_maps',
-        'pix2pix_crps_maps',
+        'pix2pix_recommended_maps',
     ],
 )
 def test_trains(name, pairs, tmp_path):
@@ -210,7 +212,9 @@ def test_trains(name, pairs, tmp_path):
     ]
     assert all(math.isfinite(number) for number in numbers)
     assert ('loss_mr' in logged) == ('mr' in name)
-    assert ('loss_crps' in logged) == ('weight_crps' in logged) == ('crps' in name)
+    assert (
+        ('loss_crps' in logged) == ('weight_crps' in logged) == ('recommended' in name)
+    )
     assert ('loss_pixel' in logged) == ('noise' in name)
     assert ('pred_std' in logged) == proxy
     assert {'loss_gan_g', 'loss_d_real', 'loss_d_fake'} <= logged.keys()

@@ -11,7 +11,7 @@ LOSSES = {
     'gan': None,
     'mr2': 'MRLoss',
     'proxy_mr2': 'ProxyMRLoss',
-    'crps': 'CRPSLoss',
+    'recommended': 'CRPSLoss',
 }
 
 
@@ -33,7 +33,7 @@ def test_settings(name):
     losses = {**model.get('sample_losses', {}), 'mr': model.get('mr_loss')}
     types = {one['type'] for one in losses.values() if one}
     assert types == ({LOSSES[loss]} if LOSSES[loss] else set())
-    assert model.num_samples == dict(noise=1, gan=1, crps=6).get(loss, 8)
+    assert model.num_samples == dict(noise=1, gan=1, recommended=6).get(loss, 8)
     assert model.eval_num_samples == 20
     hooks = [hook.type for hook in cfg.custom_hooks]
     assert ('PredictorPretrainHook' in hooks) == ('proxy' in loss)
@@ -63,7 +63,8 @@ def load(name, root, work_dir):
 
 
 @pytest.mark.parametrize(
-    'name', [f'{host}_{loss}_fonts' for host in ROOTS for loss in ('crps', 'proxy_mr2')]
+    'name',
+    [f'{host}_{loss}_fonts' for host in ROOTS for loss in ('recommended', 'proxy_mr2')],
 )
 def test_trains_validates_and_saves(name, root, tmp_path):
     from mmengine.runner import Runner

@@ -16,7 +16,7 @@ HOSTS = {'pix2pix': 'paired', 'srgan': 'images', 'glcic': 'images'}
 NAMES = [
     f'{host}_{loss}_{data}'
     for host, data in HOSTS.items()
-    for loss in ('crps', 'proxy_mr2', 'noise')
+    for loss in ('recommended', 'proxy_mr2', 'noise')
 ]
 LOADERS = 'train_dataloader', 'val_dataloader', 'test_dataloader'
 
@@ -75,13 +75,13 @@ def test_the_folder_alone_is_needed(name, home):
         assert training.FAST.items() <= wrapper.to_dict().items()
         assert wrapper.optimizer.amsgrad
         assert wrapper.clip_grad.clip_value == 0.5
-    assert ('crps' in cfg.model.get('sample_losses', {})) == ('crps' in name)
+    assert ('crps' in cfg.model.get('sample_losses', {})) == ('recommended' in name)
     if 'noise' in name:
         assert cfg.model.mr_loss is None
 
 
 def test_pairs_say_their_size_and_colors(home):
-    cfg = read('pix2pix_crps_paired', data_root=str(home / 'paired'))
+    cfg = read('pix2pix_recommended_paired', data_root=str(home / 'paired'))
     assert cfg.model.generator.num_down == 6
     halves = [
         np.asarray(Image.open(path)).astype(float)[:, :64] / 255
@@ -98,11 +98,11 @@ def test_pairs_say_their_size_and_colors(home):
 
 def test_sizes_reach_what_depends_on_them(home):
     # The pictures as they are, and prepared ones
-    cfg = read('srgan_crps_images', data_root=str(home / 'a'), size=48)
+    cfg = read('srgan_recommended_images', data_root=str(home / 'a'), size=48)
     for loader in LOADERS:
         assert steps(cfg, loader)['StrictCrop'].crop_size == (48, 48)
         assert cfg[loader].dataset.least == 48
-    cfg = read('glcic_crps_images', data_root=str(home / 'images'), size=64)
+    cfg = read('glcic_recommended_images', data_root=str(home / 'images'), size=64)
     for loader in LOADERS:
         found = steps(cfg, loader)
         assert found['Shrink'].short_side == 64
@@ -122,14 +122,14 @@ def test_sizes_reach_what_depends_on_them(home):
 
 def test_any_other_option_goes_first(home):
     options = {'data_root': str(home / 'paired'), 'model.generator.num_down': 5}
-    cfg = read('pix2pix_crps_paired', **options, **{'model.num_samples': 3})
+    cfg = read('pix2pix_recommended_paired', **options, **{'model.num_samples': 3})
     assert cfg.model.generator.num_down == 5
     assert (cfg.model.num_samples, cfg.model.eval_num_samples) == (3, 6)
 
 
 def test_a_config_of_ones_own_inherits(home, tmp_path):
     own = tmp_path / 'mine.py'
-    base = tiny.CONFIGS / 'pix2pix_crps_paired.py'
+    base = tiny.CONFIGS / 'pix2pix_recommended_paired.py'
     own.write_text(f'_base_ = {str(base)!r}\ndata_root = {str(home / "paired")!r}\n')
     assert read(str(own)).model.generator.num_down == 6
 
@@ -137,9 +137,13 @@ def test_a_config_of_ones_own_inherits(home, tmp_path):
 @pytest.mark.parametrize(
     ('name', 'folder', 'words'),
     [
-        ('pix2pix_crps_paired', 'images', 'made by `prepare_data.py images`'),
-        ('srgan_crps_images', 'paired', 'takes what `prepare_data.py images` makes'),
-        ('pix2pix_crps_paired', 'a', 'has no manifest.json'),
+        ('pix2pix_recommended_paired', 'images', 'made by `prepare_data.py images`'),
+        (
+            'srgan_recommended_images',
+            'paired',
+            'takes what `prepare_data.py images` makes',
+        ),
+        ('pix2pix_recommended_paired', 'a', 'has no manifest.json'),
     ],
 )
 def test_a_folder_for_something_else_is_refused(name, folder, words, home):
@@ -150,8 +154,8 @@ def test_a_folder_for_something_else_is_refused(name, folder, words, home):
 @pytest.mark.parametrize(
     ('name', 'size', 'words'),
     [
-        ('srgan_crps_images', 50, 'size=50 is not a multiple of the scale 4'),
-        ('glcic_crps_images', 96, 'size=96 is not a multiple of 64'),
+        ('srgan_recommended_images', 50, 'size=50 is not a multiple of the scale 4'),
+        ('glcic_recommended_images', 96, 'size=96 is not a multiple of 64'),
     ],
 )
 def test_a_size_that_does_not_fit_is_refused(name, size, words, home):
@@ -162,7 +166,7 @@ def test_a_size_that_does_not_fit_is_refused(name, size, words, home):
 def test_a_config_that_was_filled_in_takes_another_folder_and_loses_nothing(
     home, tmp_path
 ):
-    cfg = read('pix2pix_crps_paired', data_root=str(home / 'paired'))
+    cfg = read('pix2pix_recommended_paired', data_root=str(home / 'paired'))
     kept = tmp_path / 'kept.py'
     cfg.dump(kept)
     assert read(str(kept)).pretty_text == cfg.pretty_text
@@ -175,18 +179,18 @@ def test_a_config_that_was_filled_in_takes_another_folder_and_loses_nothing(
 
 
 def test_data_root_is_not_lost_in_other_configs():
-    cfg = read('pix2pix_crps_demo', data_root='/elsewhere')
+    cfg = read('pix2pix_recommended_demo', data_root='/elsewhere')
     for loader in LOADERS:
         assert cfg[loader].dataset.data_root == '/elsewhere'
     with pytest.raises(
-        UserError, match=r'no data set of .*glcic_crps_celeba\.py takes it'
+        UserError, match=r'no data set of .*glcic_recommended_celeba\.py takes it'
     ):
-        read('glcic_crps_celeba', data_root='/elsewhere')
+        read('glcic_recommended_celeba', data_root='/elsewhere')
 
 
 @pytest.mark.parametrize(
     ('name', 'folder'),
-    [('pix2pix_proxy_mr2_paired', 'paired'), ('glcic_crps_celeba', None)],
+    [('pix2pix_proxy_mr2_paired', 'paired'), ('glcic_recommended_celeba', None)],
 )
 def test_an_exported_config_is_the_same(name, folder, home, tmp_path):
     from mmagic_mr import exporting

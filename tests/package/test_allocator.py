@@ -1,4 +1,4 @@
-"""Freed memory is kept: counted in page faults, which no load of the machine changes."""
+"""Freed memory is kept: counted in page faults, which no other process changes."""
 
 import platform
 import subprocess

@@ -141,7 +141,7 @@ def test_the_tool_writes_its_rows(tmp_path, monkeypatch, capsys):
     out = tmp_path / 'speed.json'
     small = [f'{k}={v}' for k, v in tiny.NETWORKS['glcic'](32).items() if '.disc' in k]
     options = (
-        'glcic_crps_celeba --sizes 32 --num-samples 2 --inputs 1 --repeats 0 '
+        'glcic_recommended_celeba --sizes 32 --num-samples 2 --inputs 1 --repeats 0 '
         f'--device cpu --json {out} --cfg-options'
     )
     monkeypatch.setattr(sys, 'argv', ['benchmark.py', *options.split(), *small])

@@ -204,7 +204,7 @@ def test_the_recommended_switches_are_those_of_the_configs():
     cfg = Config.fromfile(CONFIG, import_custom_modules=False)
     training.enable_fast(cfg)
     recommended = Config.fromfile(
-        CONFIG.parent / 'pix2pix_crps_maps.py', import_custom_modules=False
+        CONFIG.parent / 'pix2pix_recommended_maps.py', import_custom_modules=False
     )
     assert recommended.model.channels_last
     for name in 'generators', 'discriminators':

@@ -45,8 +45,8 @@ def test_a_model_of_anyone_is_summed_up(runner):
 
 
 def test_one_of_ours_says_losses_and_samples(tmp_path):
-    data_root = tiny.write_data('pix2pix_crps_maps', tmp_path / 'data')
-    cfg = tiny.load('pix2pix_crps_maps', data_root, tmp_path / 'run')
+    data_root = tiny.write_data('pix2pix_recommended_maps', tmp_path / 'data')
+    cfg = tiny.load('pix2pix_recommended_maps', data_root, tmp_path / 'run')
     said = console.summary(console.QuietRunner.from_cfg(cfg))
     assert re.search(r'model: MRPix2Pix with generators \w+ \(\d+\.\d M\), discr', said)
     assert 'losses: crps CRPSLoss (auto)' in said

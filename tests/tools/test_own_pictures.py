@@ -103,7 +103,9 @@ def test_pairs(stranger, tmp_path):
     )
     assert 'taken: 21 pairs of 32x32 (19 train, 2 val)' in said
     assert 'left out: 3' in said
-    kept, checkpoint = train('pix2pix_crps_paired', tmp_path / 'pairs', 32, tmp_path)
+    kept, checkpoint = train(
+        'pix2pix_recommended_paired', tmp_path / 'pairs', 32, tmp_path
+    )
     norm = json.loads((tmp_path / 'pairs/manifest.json').read_text())['input_norm']
     model = Config.fromfile(kept, import_custom_modules=False).model
     assert model.input_norm == norm
@@ -163,7 +165,7 @@ def test_inpainting_of_checked_pictures(stranger, tmp_path):
 
 def test_a_missing_folder_is_one_clear_line(tmp_path):
     advice = 'Make it with: python tools/prepare_data.py pairs A_DIR B_DIR DST'
-    name = 'pix2pix_crps_paired'
+    name = 'pix2pix_recommended_paired'
     line = fails(name, folder=tmp_path)
     assert line.startswith(
         f'error: data_root is not set: the folder of pictures. {advice}'

@@ -112,7 +112,7 @@ TASKS = {
         methods={
             'GAN + L1': 'pix2pix_noise_demo',
             'GAN + proxy MR2': 'pix2pix_proxy_mr2_demo',
-            'GAN + CRPS': 'pix2pix_crps_demo',
+            'GAN + CRPS': 'pix2pix_recommended_demo',
         },
         write_data=scenes.write_pairs,
         path_key='pair_path',
@@ -135,7 +135,7 @@ TASKS = {
         methods={
             'GAN + L2': 'srgan_noise_demo',
             'GAN + proxy MR2': 'srgan_proxy_mr2_demo',
-            'GAN + CRPS': 'srgan_crps_demo',
+            'GAN + CRPS': 'srgan_recommended_demo',
         },
         write_data=sr.write_engravings,
         path_key='img_path',
@@ -153,7 +153,7 @@ TASKS = {
         methods={
             'GAN + L2': 'glcic_noise_demo',
             'GAN + proxy MR2': 'glcic_proxy_mr2_demo',
-            'GAN + CRPS': 'glcic_crps_demo',
+            'GAN + CRPS': 'glcic_recommended_demo',
         },
         write_data=inpaint.write_inpaintings,
         path_key='gt_path',

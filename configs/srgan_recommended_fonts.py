@@ -1,0 +1,9 @@
+# The settings of pix2pix_recommended_fonts.py; what is open here is local, and z is maps.
+_base_ = './_base_/srgan_fonts.py'
+
+model = dict(
+    sample_losses=dict(crps=_base_.mr_crps),
+    num_samples=6,
+    channels_last=True,
+)
+optim_wrapper = dict(generator=_base_.mr_fast, discriminator=_base_.mr_fast)
