@@ -74,7 +74,7 @@ def cell(name, config, seconds, predictor):
         model=dict(channels_last=True, recompute=False),
         optim_wrapper=dict.fromkeys(OPTIMIZERS[task], FAST),
         train_cfg=dict(max_iters=iters, val_interval=iters),
-        param_scheduler=dict.fromkeys(OPTIMIZERS[task], [decay]),
+        param_scheduler={key: [decay] for key in OPTIMIZERS[task]},
         default_hooks=dict(checkpoint=dict(interval=250)),
     )
     if predictor:
