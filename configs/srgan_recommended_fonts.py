@@ -1,5 +1,5 @@
-# The settings of pix2pix_recommended_fonts.py, untouched, which has the reasons. What is
-# open here is local, and so z is maps.
+# The settings of pix2pix_recommended_fonts.py, untouched, which has the reasons. Open
+# here is what is local, and so z is maps.
 _base_ = './_base_/srgan_fonts.py'
 
 model = dict(
