@@ -12,6 +12,7 @@ model = dict(
             r'(model\.){1,2}(1\.model\.){1,4}2\.conv': 32,
         },
     ),
+    ema=dict(decay=0.999),
     channels_last=True,
 )
 optim_wrapper = dict(generator=_base_.mr_fast, disc=_base_.mr_fast)

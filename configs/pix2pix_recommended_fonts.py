@@ -17,6 +17,8 @@ model = dict(
             r'(model\.){1,2}(1\.model\.){1,4}2\.conv': 32,
         },
     ),
+    # Cleaner letters at the end: samples are drawn with the average of the weights
+    ema=dict(decay=0.999),
     channels_last=True,
 )
 optim_wrapper = dict(generators=_base_.mr_fast, discriminators=_base_.mr_fast)

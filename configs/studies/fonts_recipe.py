@@ -20,6 +20,13 @@ above 34 dB.
 Inpainting: GAN + L2 a gray blot, spread below 0.1. Proxy MR2: a spread of 0.9, blots.
 Recommended: a spread of 0.9, blends of letters, FID half the baseline's."""
 
+# Of two inputs in each run's picture
+cuts = {
+    'input': (4, 158, 132, 418),
+    'a real answer': (136, 158, 264, 418),
+    'sample mean': (400, 158, 528, 418),
+    'eight of the samples': (796, 158, 1848, 418),
+}
 prepare = ['{tools}/prepare_data.py fonts data/fonts']
 FEATURES = '[alexnet-conv5-mean]'
 numbers = {
