@@ -1,9 +1,8 @@
-# The settings of pix2pix_recommended_fonts.py, untouched; it has the reasons.
+# The settings of pix2pix_recommended_fonts.py, untouched, z included.
 _base_ = './_base_/glcic_fonts.py'
 
 model = dict(
-    sample_losses=dict(crps=_base_.mr_crps),
-    num_samples=6,
+    _base_.mr_recommended,
     noise=dict(
         _delete_=True,
         extent='global',
@@ -12,7 +11,5 @@ model = dict(
             r'(model\.){1,2}(1\.model\.){1,4}2\.conv': 32,
         },
     ),
-    ema=dict(decay=0.999),
-    channels_last=True,
 )
 optim_wrapper = dict(generator=_base_.mr_fast, disc=_base_.mr_fast)

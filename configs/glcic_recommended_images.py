@@ -1,4 +1,7 @@
-# Recommended for one's own pictures: fair CRPS in four views, its weight set by itself.
+# Recommended for one's own pictures: see mr_recommended, of which K is a variable here.
 _base_ = './_base_/glcic_images.py'
 
-model = dict(sample_losses=dict(crps=_base_.mr_crps))
+model = dict(
+    sample_losses=_base_.mr_recommended.sample_losses,
+    ema=_base_.mr_recommended.ema,
+)

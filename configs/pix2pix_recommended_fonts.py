@@ -1,12 +1,8 @@
-# What the studies on these pictures recommend: docs/results.md has the tables.
+# Recommended, on letters: see mr_recommended, and z where docs/results.md says.
 _base_ = './_base_/pix2pix_fonts.py'
 
 model = dict(
-    # A strictly proper scoring rule: the right spread and no predictor. Four views, for
-    # what neighbors do together. Its weight keeps its gradient as large as the GAN's
-    sample_losses=dict(crps=_base_.mr_crps),
-    # It is fair at any K, and more samples gain little for their time
-    num_samples=6,
+    _base_.mr_recommended,
     # One z for the picture, at 1x1 to 16x16: a typeface is of the whole picture, and
     # where strokes are drawn the network can still ask which one it is
     noise=dict(
@@ -17,8 +13,5 @@ model = dict(
             r'(model\.){1,2}(1\.model\.){1,4}2\.conv': 32,
         },
     ),
-    # Cleaner letters at the end: samples are drawn with the average of the weights
-    ema=dict(decay=0.999),
-    channels_last=True,
 )
 optim_wrapper = dict(generators=_base_.mr_fast, discriminators=_base_.mr_fast)

@@ -1,6 +1,6 @@
 """Lists where noise can enter the generator of a config, and what samples then share.
 
-    python tools/list_sites.py configs/edsr_recommended_div2k.py
+    python tools/list_sites.py configs/edsr_crps_div2k.py
     python tools/list_sites.py mmagic::rdn/rdn_x4c64b16_1xb16-1000k_div2k.py
     python tools/list_sites.py --table  # MMagic's generators: docs/noise_sites.md
 

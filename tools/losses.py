@@ -3,8 +3,9 @@
     python tools/losses.py cost
     python tools/losses.py figures --out docs
     python tools/losses.py method --out docs
+    python tools/losses.py ring --out docs
 
-The first two print Markdown. The cost is that of a forward and backward pass on one
+All but the third print Markdown. The cost is that of a forward and backward pass on one
 thread, measured in turn with MR2 (MRLoss of order 2).
 """
 
@@ -31,7 +32,8 @@ def parse_args():
     cost.add_argument('--device', default='cpu', help='cpu or cuda (cpu)')
     figures = commands.add_parser('figures', help='what losses prefer and see')
     method = commands.add_parser('method', help='the method in three pictures')
-    for command in figures, method:
+    ring = commands.add_parser('ring', help="the paper's figure 4, some minutes")
+    for command in figures, method, ring:
         command.add_argument('--out', type=Path, default='docs', help='folder (docs)')
     return parser.parse_args()
 
@@ -55,6 +57,12 @@ def main():
             file = args.out / f'method_{name}.png'
             draw(file)
             print(file)
+        return
+    if args.command == 'ring':
+        from mmagic_mr.reports.ring_figure import draw_ring
+
+        torch.set_num_threads(1)
+        print(draw_ring(args.out / 'ring.png'))
         return
     from mmagic_mr.networks.backbone import backbone_path
     from mmagic_mr.reports import loss_figures

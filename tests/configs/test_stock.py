@@ -104,7 +104,7 @@ def test_six_lines(host, tmp_path, monkeypatch):
     assert not torch.equal(one.samples, other.samples)
 
 
-@pytest.mark.parametrize('name', ['esrgan_recommended_div2k', 'edsr_recommended_div2k'])
+@pytest.mark.parametrize('name', ['esrgan_crps_div2k', 'edsr_crps_div2k'])
 def test_our_configs_train_and_sample(name, tmp_path):
     from helpers.inference import sample_image
     from mmengine.runner import Runner
