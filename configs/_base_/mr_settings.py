@@ -36,7 +36,7 @@ mr_collage = dict(type='CollageHook', interval=1000)
 mr_custom_hooks = [mr_collage, dict(type='SampleCollapseHook')]
 
 # Recommended; docs/results.md has the tables behind each line. A scoring rule, fair at
-# any K, of the pixels and of what neighbors do together: the right spread, no predictor.
+# any K, of pixels and of what neighbors do together: the right spread, no predictor.
 # Its weight keeps its gradient as large as the GAN's: none to be found, for any host
 mr_crps = dict(
     type='CRPSLoss',
