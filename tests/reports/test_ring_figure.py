@@ -35,11 +35,14 @@ def test_the_term_teaches_beside_the_gan(monkeypatch):
 
 
 def test_it_is_drawn_and_counted(tmp_path, monkeypatch):
+    def crps(weight):
+        return losses.CRPSLoss(loss_weight=weight)
+
     monkeypatch.setattr(ring_figure, 'STEPS', 2)
-    monkeypatch.setattr(ring_figure, 'TERMS', {'CRPS': lambda w: losses.CRPSLoss(loss_weight=w)})
+    monkeypatch.setattr(ring_figure, 'TERMS', {'CRPS': crps})
     text = ring_figure.draw_ring(tmp_path / 'ring.png')
-    heads, _, nothing, crps = text.splitlines()
+    heads, _, nothing, last = text.splitlines()
     assert heads == '| GAN and | weight 1 | weight 100 |'
     assert nothing.startswith('| nothing | 0, 0, 0 |')
-    assert crps.count('0, 0, 0') == 2
+    assert last.count('0, 0, 0') == 2
     assert Image.open(tmp_path / 'ring.png').size[0] > 500
