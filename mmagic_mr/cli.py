@@ -9,6 +9,7 @@ import logging
 import os
 import re
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,7 +19,10 @@ from mmagic_mr.errors import MissingFileError, UserError
 
 def config_parser(description: str, **config) -> argparse.ArgumentParser:
     """A parser with the arguments of every tool that starts from a config."""
-    from mmengine.config import DictAction
+    with _alone('yapf'):
+        # mmengine imports yapf, which writes a cache in the user's home when it is
+        # first imported: of processes that start together, some would read half of it
+        from mmengine.config import DictAction
 
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument(
@@ -36,6 +40,20 @@ def config_parser(description: str, **config) -> argparse.ArgumentParser:
         'custom_hooks.0.max_iters=50 "key=[a,b]"',
     )
     return parser
+
+
+@contextlib.contextmanager
+def _alone(name: str) -> Iterator[None]:
+    """One process of this user at a time; without POSIX's locks, nothing happens."""
+    try:
+        import fcntl
+    except ImportError:
+        yield
+        return
+    file = Path(tempfile.gettempdir(), f'mmagic_mr-{os.getuid()}-{name}.lock')
+    with open(file, 'w') as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def add_runner_options(parser: argparse.ArgumentParser) -> None:

@@ -8,7 +8,6 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 
 from mmagic_mr.data.synthetic.tasks import Task
@@ -78,9 +77,6 @@ class Demo:
         Raises:
             UserError: a training failed; with the end of its output.
         """
-        # mmengine imports yapf, which writes a cache in the user's home when it is
-        # first imported: trainings that start together would read half of one
-        import_module('yapf')
         methods = self.task.methods
         cores = len(os.sched_getaffinity(0))
         # One with a predictor takes longest

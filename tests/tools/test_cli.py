@@ -267,3 +267,26 @@ def test_a_config_after_an_option_is_no_value_of_it(monkeypatch, capsys, words, 
     with pytest.raises(SystemExit, match='2'):
         parsed_by_train(monkeypatch, *words)
     assert re.search(said, capsys.readouterr().err)
+
+
+def test_one_process_at_a_time_imports_what_writes_a_cache(tmp_path):
+    """Processes that start together would read half of yapf's."""
+    fcntl = pytest.importorskip('fcntl')
+    code = 'from mmagic_mr import cli; print(0, flush=True); cli.config_parser("")'
+    environment = {
+        **os.environ,
+        'TMPDIR': str(tmp_path),
+        'XDG_CACHE_HOME': str(tmp_path),
+    }
+    lock = tmp_path / f'mmagic_mr-{os.getuid()}-yapf.lock'
+    with open(lock, 'w') as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        process = subprocess.Popen(
+            [sys.executable, '-c', code], env=environment, stdout=subprocess.PIPE
+        )
+        assert process.stdout.readline() == b'0\n'
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(timeout=3)
+        assert not list(tmp_path.rglob('*.pickle'))
+    assert process.wait(timeout=60) == 0
+    assert list(tmp_path.rglob('PatternGrammar*.pickle'))

@@ -4,7 +4,6 @@ import json
 import os
 import runpy
 import signal
-import subprocess
 import sys
 import traceback
 from types import SimpleNamespace
@@ -187,21 +186,3 @@ def test_short_demo_ends_with_table_and_picture(name, tmp_path, monkeypatch, cap
     width, height = Image.open(tmp_path / 'out' / 'demo.png').size
     assert width == 4 + 14 * (96 + 4)
     assert height > 12 * (96 + 4)
-
-
-def test_the_cache_of_yapf_is_whole_before_trainings_start(tmp_path):
-    code = (
-        'import subprocess, sys\n'
-        'from pathlib import Path\n'
-        'from mmagic_mr.data.synthetic.tasks import TASKS\n'
-        'from mmagic_mr.reports.demo import Demo\n'
-        'subprocess.Popen = lambda *args, **kwargs: sys.exit(7)\n'
-        'here = Path(sys.argv[1])\n'
-        "demo = Demo(TASKS['pix2pix'], Path('.'), here, here / 'out', 0, True)\n"
-        'demo.train(print)\n'
-    )
-    command = [sys.executable, '-W', 'ignore', '-c', code, str(tmp_path)]
-    environment = {**os.environ, 'XDG_CACHE_HOME': str(tmp_path / 'cache')}
-    done = subprocess.run(command, cwd=ROOT, env=environment, check=False)
-    assert done.returncode == 7
-    assert list((tmp_path / 'cache').rglob('PatternGrammar*.pickle'))
