@@ -47,8 +47,11 @@ def cell(host, **model):
 
 
 def sampled(loss, **more):
-    loss = dict(loss, _delete_=True, distribution='gaussian')
-    host = 'proxy_mr2' if loss['type'] == 'ProxyMRLoss' else ''
+    # The config of proxy MR2 has a loss of its own, which goes
+    proxy = loss['type'] == 'ProxyMRLoss'
+    replaced = dict(_delete_=True) if proxy else {}
+    loss = dict(loss, **replaced, distribution='gaussian')
+    host = 'proxy_mr2' if proxy else ''
     return cell(host, mr_loss=loss, num_samples=10, gen_batch_size=4, **more)
 
 
