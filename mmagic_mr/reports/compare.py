@@ -263,7 +263,8 @@ def collect(study: Study, out: Path) -> dict[str, Any]:
             for key in study.numbers:
                 if key in found:
                     rows.setdefault(key, {})[seed] = found[key]
-            times = (folder / 'seconds').read_text().split()
+            # Beside them, what the shell says of a training that was killed
+            times = re.findall(r'^[\d.]+$', (folder / 'seconds').read_text(), re.M)
             rows.setdefault(SECONDS, {})[seed] = round(sum(map(float, times)), 1)
         table[run.name] = rows
     return table

@@ -283,11 +283,15 @@ def test_all_numbers_are_drawn_against_the_one_in_the_names(tmp_path):
         cell.mkdir(parents=True)
         record = dict(group='x', key='y', value=len(run.name) + seed)
         (cell / 'result.json').write_text(json.dumps(dict(records=[record])))
-        (cell / 'seconds').write_text('3.5')
+        (cell / 'seconds').write_text('3.5\nTerminated\n1.0\n')  # killed, and resumed
     files = compare.write_results(study, tmp_path / 'out', tmp_path / 'study')
     assert files[2] == tmp_path / 'study.png'
     assert Image.open(files[2]).size > (1000, 300)
     assert '![All numbers](study.png)' in files[0].read_text()
+    results = json.loads(files[1].read_text())['results']
+    assert {s for row in results.values() for s in row.get('seconds', {}).values()} == {
+        4.5
+    }
 
 
 def test_along_needs_a_number_in_every_name(folder):
