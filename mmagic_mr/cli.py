@@ -51,7 +51,7 @@ def _alone(name: str) -> Iterator[None]:
         yield
         return
     file = Path(tempfile.gettempdir(), f'mmagic_mr-{os.getuid()}-{name}.lock')
-    with open(file, 'w') as lock:
+    with open(file, 'a') as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 

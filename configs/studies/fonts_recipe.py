@@ -2,6 +2,7 @@
 # one setting of loss, balance, K and averaging.
 #     python tools/compare.py configs/studies/fonts_recipe.py
 # docs/results.md has what came of it.
+_base_ = './fonts.py'
 
 expected = """\
 Written before any of these runs, after the first ten of fonts.py, which had a quarter
@@ -27,26 +28,11 @@ cuts = {
     'sample mean': (400, 158, 528, 418),
     'eight of the samples': (796, 158, 1848, 418),
 }
-prepare = ['{tools}/prepare_data.py fonts data/fonts']
-FEATURES = '[alexnet-conv5-mean]'
-numbers = {
-    'calibration/spread_skill': 'spread-skill',
-    'calibration/cells4/spread_skill': 'the same, cells of 4',
-    'calibration/cells16/spread_skill': 'of 16',
-    'answers/energy': 'energy distance to the answers',
-    'style/pixel': 'style consistency, pixel',
-    'style/lpips': 'style consistency, LPIPS',
-    'style/reached': 'typefaces reached by 200',
-    f'fidelity/FID{FEATURES}': 'FID-alex',
-    f'fidelity/precision{FEATURES}': 'precision',
-    f'fidelity/recall{FEATURES}': 'recall',
-    'reconstruction/LPIPS_best': 'LPIPS best of 20',
-    'reconstruction/LR-PSNR_mean': 'LR-PSNR [dB]',
-}
+numbers = {'reconstruction/LR-PSNR_mean': 'LR-PSNR [dB]'}
 
 # Task, method: config, seconds of an iteration and, of a proxy loss, of its predictor
 # in all. The same seconds of one processor for all runs of a task, as in fonts.py
-SECONDS = dict(pix2pix=720, sr=480, inpaint=480)
+BUDGET = dict(pix2pix=720, sr=480, inpaint=480)
 METHODS = {
     'pix2pix/GAN + L1': ('pix2pix_noise_fonts.py', 0.25, 0),
     'pix2pix/recommended': ('pix2pix_recommended_fonts.py', 0.27, 0),
@@ -64,11 +50,12 @@ OPTIMIZERS = dict(
     inpaint=('generator', 'disc'),
 )
 FAST = dict(type='FastOptimWrapper', amp='auto', fused=True)
+LONGER = dict(_base_.PREDICTOR, max_iters=1200)
 
 
 def cell(name, config, seconds, predictor):
     task, _, method = name.partition('/')
-    iters = int((SECONDS[task] - predictor) / seconds) // 50 * 50
+    iters = int((BUDGET[task] - predictor) / seconds) // 50 * 50
     decay = dict(
         type='LinearLR',
         start_factor=1,
@@ -85,19 +72,12 @@ def cell(name, config, seconds, predictor):
         default_hooks=dict(checkpoint=dict(interval=250)),
     )
     if predictor:
-        changes['custom_hooks'] = [PREDICTOR]
+        changes['custom_hooks'] = [LONGER]
     several = task == 'pix2pix' and method != 'proxy MR2'
     return dict(config=config, changes=changes, seeds=(0, 1, 2) if several else (0,))
 
 
-PREDICTOR = dict(
-    type='PredictorPretrainHook',
-    max_iters=1200,
-    val_interval=100,
-    patience=5,
-    nll=dict(type='MomentNLLLoss', order=2, min_noise=1e-3),
-    optim_wrapper=dict(
-        type='FastOptimWrapper', amp='auto', optimizer=dict(type='Adam', lr=1e-3)
-    ),
+runs = dict(
+    _delete_=True,
+    **{name: cell(name, *settings) for name, settings in METHODS.items()},
 )
-runs = {name: cell(name, *settings) for name, settings in METHODS.items()}

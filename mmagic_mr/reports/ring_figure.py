@@ -19,7 +19,7 @@ SEEDS = 0, 1, 2
 
 # Without a condition a predictor that was trained by maximum likelihood says the same
 # of every input: mean and variance of the data
-PREDICTED = Moments(torch.zeros(1, 2, 1, 1), torch.full((1, 2, 1, 1), 0.5025))
+PREDICTED = Moments(*(torch.full((POINTS, 2, 1, 1), m) for m in (0.0, 0.5025)))
 
 WEIGHTS = 1.0, 100.0
 # Name -> loss of a weight
@@ -63,8 +63,6 @@ def learned_with_gan(
         loss = binary_cross_entropy_with_logits(scores, torch.ones_like(scores))
         if term is not None:
             needed = PREDICTED if 'moments' in term.needs else data[..., None, None]
-            if needed is PREDICTED:
-                needed = Moments(*(m.expand(POINTS, -1, -1, -1) for m in PREDICTED))
             loss = loss + term(points[..., None, None], needed)
         optimizers[0].zero_grad()
         loss.backward()
