@@ -8,6 +8,7 @@ from mmengine.hooks import Hook, LoggerHook
 from mmengine.runner import Runner
 
 from mmagic_mr.checks import Count, checked
+from mmagic_mr.hooks.board import lay_out
 from mmagic_mr.host import HOOKS, unwrap
 
 SPREAD = 'status/spread_skill'  # names in TensorBoard
@@ -30,7 +31,8 @@ class StatusHook(Hook):
 
     The ratio of gradients, of each loss over the GAN, is ``balance_<name>`` of the log;
     samples are those of the generator's updates, of all processes. Spread and speed go
-    to the visualizer's backends (TensorBoard, ...).
+    to the visualizer's backends (TensorBoard, ...). TensorBoard gets a layout of what
+    to look at (`mmagic_mr.hooks.board`).
 
     Args:
         interval: Iterations from one line to the next; None: that of the log.
@@ -56,6 +58,7 @@ class StatusHook(Hook):
         if self.interval is None:
             loggers = [h for h in runner.hooks if isinstance(h, LoggerHook)]
             self.interval = loggers[0].interval if loggers else 50
+        lay_out(runner)
 
     def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
         if not self.every_n_train_iters(runner, self.interval):

@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -14,8 +15,11 @@ import pytest
 import torch
 from attacks.training import run_tool
 from helpers import ROOT, tiny
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.custom_scalar.layout_pb2 import Layout
 
 from mmagic_mr import cli
+from mmagic_mr.hooks.board import LAYOUT
 
 CONFIG = 'configs/pix2pix_proxy_mr2_cityscapes.py'
 
@@ -130,6 +134,23 @@ def test_train_runs_from_pretraining_to_pictures(trained):
     ]
     keys = {key for line in scalars for key in line}
     assert {'predictor/val_nll', 'loss_mr', 'sample_std', 'pred_std'} <= keys
+
+
+def test_tensorboard_has_a_layout_of_curves_that_are_there(trained):
+    (file,) = trained[0].rglob('events.out.tfevents*')
+    events = EventAccumulator(str(file))
+    events.Reload()
+    assert 'collage' in events.Tags()['images']
+    (written,) = events.Tensors('custom_scalars__config__')
+    layout = Layout.FromString(written.tensor_proto.string_val[0])
+    charts = [chart for category in layout.category for chart in category.chart]
+    assert len(charts) == sum(map(len, LAYOUT.values()))
+    known = events.Tags()['scalars']
+    for chart in charts:
+        bands = chart.margin.series
+        names = [name for b in bands for name in (b.value, b.lower, b.upper)]
+        for pattern in [*chart.multiline.tag, *names]:
+            assert any(re.fullmatch(pattern, name) for name in known), pattern
 
 
 def test_resume_goes_on_and_does_not_pretrain_again(trained, cityscapes):
