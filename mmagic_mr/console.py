@@ -6,6 +6,7 @@ lines, before anything happens. They stay in the log file; the terminal gets a s
 
 import logging
 import re
+import warnings
 from pathlib import Path
 
 import mmengine.dist as dist
@@ -53,8 +54,19 @@ class ShortResults(logging.Formatter):
         return BOUND.sub('', text) if is_result else text
 
 
+# PyTorch's, of a schedule whose optimizer has not stepped yet. Here schedules count the
+# iterations, whoever is updated in them: a discriminator that waits for the generator,
+# or is none of the losses, misses nothing.
+WAITING = r'Detected call of `scheduler\.step\(\)` before `optimizer\.step\(\)`'
+
+
 class QuietRunner(Runner):
     """mmengine's, whose long dumps go to the log file alone."""
+
+    def train(self):
+        with warnings.catch_warnings():
+            warnings.filterwarnings('ignore', WAITING, UserWarning)
+            return super().train()
 
     def build_logger(self, *args, **kwargs):
         logger = super().build_logger(*args, **kwargs)

@@ -2,11 +2,14 @@
 
 import logging
 import re
+import warnings
 
 import pytest
 from helpers import tiny, toy_run
+from mmengine.runner import Runner
 
 from mmagic_mr import console
+from mmagic_mr.host import MODELS
 
 DUMPS = ('System environment:', 'Config:', 'Hooks will be executed')
 
@@ -30,6 +33,24 @@ def test_long_dumps_are_in_the_log_file_alone(tmp_path, capfd):
         assert dump in kept
     assert 'Saving checkpoint at 4 iterations' in shown
     assert len(shown.splitlines()) < 20
+
+
+@MODELS.register_module()
+class WaitingModel(toy_run.ToyModel):
+    def train_step(self, data, optim_wrapper):
+        return {}
+
+
+def test_a_network_that_waits_is_none_to_warn_of(tmp_path):
+    cfg = toy_run.config(tmp_path, **{'model.type': 'WaitingModel'})
+    cfg.param_scheduler = dict(type='LinearLR', by_epoch=False, end=4)
+    for runner, warned in ((Runner, True), (console.QuietRunner, False)):
+        cfg.experiment_name += '_again'
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter('always')
+            runner.from_cfg(cfg).train()
+        messages = [str(warning.message) for warning in caught]
+        assert any('scheduler.step()' in m for m in messages) == warned
 
 
 def test_a_model_of_anyone_is_summed_up(runner):
