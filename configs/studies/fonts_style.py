@@ -6,8 +6,8 @@ _base_ = './fonts.py'
 
 expected = """\
 Not written before the runs, so this is no prediction. The recommended config had a
-style consistency of 0.13 after twelve minutes, where a perfect sampler has 0.42; each of
-these was tried in turn, in the hope of more: scores of the whole picture, which see
+style consistency of 0.13 after twelve minutes, where a perfect sampler has 0.42; each
+of these was tried in turn, in the hope of more: scores of the whole picture, which see
 that its parts belong together (energy score, kernel score at the distances between
 typefaces, Fourier coefficients); a wider network, a higher rate; more of the GAN, which
 sees both letters at once; more inputs and fewer samples, since a training of four

@@ -64,7 +64,7 @@ class Study:
         expected: What was expected before there were results, in words.
         prepare: Commands that make the data, with the place {tools}.
         judge: Command that writes the result of a training, with the places
-            {tools}, {config}, {checkpoint}, {out}, {name} and {group}.
+            {tools}, {config}, {checkpoint}, {out}, {logs}, {name} and {group}.
         cuts: Parts of the picture that ``judge`` may leave beside a result, which show
             the runs side by side: head -> (left, top, right, bottom) in pixels.
         along: Of runs that are named ``GROUP/K = 6``: 'K', and all numbers are drawn
@@ -76,7 +76,10 @@ class Study:
     numbers: dict[str, str]
     expected: str
     prepare: tuple[str, ...] = ()
-    judge: str = '{tools}/test.py {config} {checkpoint} --out {out} --method {name}'
+    judge: str = (
+        '{tools}/test.py {config} {checkpoint} --out {out} --work-dir {logs} '
+        '--method {name}'
+    )
     cuts: dict[str, Cut] = field(default_factory=dict)
     along: str = ''
 
@@ -211,6 +214,7 @@ def _makefile(study: Study, root: Path, out: Path) -> str:
             config=_config(out / as_run.folder(seed)),
             checkpoint=_checkpoint(cell),
             out=cell / 'result.json',
+            logs=cell / 'test',
             name=shlex.quote(run.name),
             group=shlex.quote(_group(run.name)),
         )

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -99,6 +100,20 @@ def test_all_is_run_once_and_comes_into_the_table(folder):
     assert '| second | 1 | 5.00 |  |' in text
     assert 'python tools/compare.py configs/studies/study.py' in text
     assert json.loads(numbers)['expected'] == 'a rises with its seed'
+
+
+def test_what_the_test_logs_lies_with_its_training(folder):
+    study = (folder / 'study.py').read_text()
+    lines = [line for line in study.splitlines() if not line.startswith('judge')]
+    (folder / 'study.py').write_text('\n'.join(lines))
+    (folder / 'tools/test.py').write_text(
+        "import sys; open(sys.argv[4], 'w').write(str(sys.argv))"
+    )
+    assert run(folder)[1]
+    given = [path.read_text() for path in (folder / 'out').rglob('result.json')]
+    logs = [re.search(r"'--work-dir', '(\S+)'", text)[1] for text in given]
+    assert sorted(logs)[-1] == 'out/sr/second/0/test'
+    assert len(set(logs)) == 4
 
 
 def test_the_first_seed_of_all_runs_comes_first(folder):
