@@ -17,6 +17,7 @@ $(STAMP): setup.py constraints.txt
 	$(BIN)/python -m pip install -c constraints.txt -e '.[dev]' \
 		--config-settings editable_mode=compat
 	touch $@
+	@echo 'next: . $(BIN)/activate'
 
 demo: $(STAMP)
 	$(BIN)/python tools/demo.py

@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from mmagic_mr import overrides
 from mmagic_mr.allocator import keep_freed_memory
 from mmagic_mr.errors import MissingFileError, UserError
 
@@ -34,7 +35,7 @@ def config_parser(description: str, **config) -> argparse.ArgumentParser:
     parser.add_argument(
         '--cfg-options',
         nargs='+',
-        action=DictAction,
+        action=overrides.action(DictAction._parse_iterable),
         metavar='KEY=VALUE',
         help='override settings of the config, e.g. train_cfg.max_iters=100 '
         'custom_hooks.0.max_iters=50 "key=[a,b]"',
@@ -137,7 +138,7 @@ def load_config(args: argparse.Namespace, folder: Path):
 
     Raises:
         MissingFileError: there is no such config.
-        UserError: an override does not fit the config.
+        UserError: an override does not fit the config, or nothing would read it.
     """
     from mmengine.config import Config
 
@@ -146,6 +147,7 @@ def load_config(args: argparse.Namespace, folder: Path):
     path = find_config(args.config, folder)
     cfg = Config.fromfile(path, import_custom_modules=False)
     options, old_root = args.cfg_options or {}, cfg.get('data_root')
+    overrides.check_names(cfg, options)
     merge_options(cfg, options)
     own_pictures.check_options(cfg, options, old_root)
     return cfg

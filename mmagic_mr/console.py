@@ -13,7 +13,7 @@ import mmengine.dist as dist
 from mmengine.runner import Runner
 from torch import nn
 
-from mmagic_mr.checkpoints.latest import find_latest
+from mmagic_mr.checkpoints.latest import NOTE, find_latest
 from mmagic_mr.host import unwrap
 
 # Beginnings of messages that the log file has, and the terminal has not
@@ -68,6 +68,12 @@ class QuietRunner(Runner):
             warnings.filterwarnings('ignore', WAITING, UserWarning)
             return super().train()
 
+    @staticmethod
+    def build_dataloader(*args, **kwargs):
+        # Of a machine with few cores, once for each loader, with nothing to be done
+        warnings.filterwarnings('ignore', 'This DataLoader will create ')
+        return Runner.build_dataloader(*args, **kwargs)
+
     def build_logger(self, *args, **kwargs):
         logger = super().build_logger(*args, **kwargs)
         for handler in logger.handlers:
@@ -117,6 +123,26 @@ def farewell(runner: Runner) -> str:
             f'  python tools/sample.py {config} {checkpoint} IMAGE',
         ]
     return '\n'.join(lines)
+
+
+def interrupted(runner: Runner) -> str:
+    """What Ctrl-C leaves of a training, and how it goes on.
+
+    Args:
+        runner: That was stopped.
+    """
+    done = f'stopped after {runner.iter} of {runner.max_iters} iterations'
+    predictor = Path(runner.work_dir, 'predictor', 'last.pth')
+    if Path(runner.work_dir, NOTE).is_file():
+        checkpoint = find_latest(runner.work_dir)
+    elif predictor.is_file():
+        checkpoint = predictor
+    else:
+        return (
+            f'{done}, before the first checkpoint: nothing is kept. '
+            'default_hooks.checkpoint.interval says how often there is one'
+        )
+    return f'{done}: the same command with --resume goes on from {checkpoint}'
 
 
 def _networks(model: nn.Module) -> list[str]:

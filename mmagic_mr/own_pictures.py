@@ -33,8 +33,10 @@ def fill(cfg) -> None:
         return
     if kind not in KINDS:
         raise UserError(f'own_pictures={kind!r} is none of {", ".join(KINDS)}')
+    _check_numbers(cfg)
     root = _folder(cfg)
     KINDS[kind](cfg, root)
+    _shorten_intervals(cfg)
     for loader in LOADERS:
         cfg[loader].dataset.data_root = str(root)
     k = cfg.pop('num_samples')
@@ -89,6 +91,28 @@ def _datasets(part) -> Iterator[dict]:
             yield from _datasets(inner)
 
 
+def _check_numbers(cfg):
+    numbers = {key: cfg[key] for key in ('num_samples', 'size') if key in cfg}
+    numbers['model.num_samples'] = cfg.model.num_samples
+    if 'max_iters' in cfg.train_cfg:
+        numbers['train_cfg.max_iters'] = cfg.train_cfg.max_iters
+    for key, value in numbers.items():
+        if type(value) is not int or value < 1:
+            raise UserError(f'{key}={value!r} is not a whole number of at least 1')
+
+
+def _shorten_intervals(cfg):
+    """A run of few iterations shows how it goes, and saves, ten times on its way."""
+    iterations = cfg.train_cfg.get('max_iters')
+    if iterations is None:
+        return
+    tenth = max(1, iterations // 10)
+    cfg.train_cfg.val_interval = min(cfg.train_cfg.val_interval, tenth)
+    collages = [hook for hook in cfg.custom_hooks if hook.type == 'CollageHook']
+    for hook in cfg.default_hooks.checkpoint, *collages:
+        hook.interval = min(hook.interval, tenth)
+
+
 def _folder(cfg):
     hint = cfg.train_dataloader.dataset.prepare_hint
     advice = f'Make it with: {hint}, and give it with: --cfg-options data_root=DST'
@@ -98,7 +122,10 @@ def _folder(cfg):
         )
     root = Path(cfg.data_root)
     if not root.is_dir():
-        raise MissingFileError(f'data_root={root}: there is no such folder. {advice}')
+        here = '' if root.is_absolute() else f' in {Path.cwd()}'
+        raise MissingFileError(
+            f'data_root={root}: there is no such folder{here}. {advice}'
+        )
     if not any(is_image(path) for path in root.rglob('*')):
         raise MissingFileError(f'data_root={root}: no picture in it. {advice}')
     return root

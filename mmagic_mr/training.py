@@ -1,11 +1,31 @@
 """What the options of tools/train.py change in a config."""
 
+import os
 from pathlib import Path
 
 from mmagic_mr.errors import MissingFileError, UserError
 
 # As `mr_fast` in configs/_base_/mr_settings.py, beside the model's channels_last.
 FAST = dict(type='FastOptimWrapper', amp='auto', fused=True)
+
+
+def make_work_dir(cfg) -> None:
+    """See that the run can be kept, before anything is built.
+
+    Args:
+        cfg: mmengine's Config of the run.
+
+    Raises:
+        UserError: The folder cannot be made, or not be written to.
+    """
+    try:
+        os.makedirs(cfg.work_dir, exist_ok=True)
+        if not os.access(cfg.work_dir, os.W_OK):
+            raise PermissionError(None, 'no permission to write there')
+    except OSError as error:
+        raise UserError(
+            f'--work-dir {cfg.work_dir}: {error.strerror}: take another folder'
+        ) from error
 
 
 def resume_from(cfg, checkpoint: str) -> None:

@@ -72,6 +72,8 @@ def main():
     cfg = cli.read_config(args, CONFIGS)
     if not Path(args.checkpoint).is_file():
         raise MissingFileError(f'no checkpoint {args.checkpoint}')
+    # mmengine would load these over the checkpoint
+    cfg.load_from, cfg.resume = None, False
     runner_class = cli.prepare_run(cfg)
 
     from mmagic_mr.inference import load_weights

@@ -70,6 +70,7 @@ def parse_args():
 def main():
     args = parse_args()
     cfg = cli.read_config(args, CONFIGS)
+    training.make_work_dir(cfg)
     if args.resume:
         training.resume_from(cfg, args.resume)
     if args.fast:
@@ -90,7 +91,11 @@ def main():
     from mmagic_mr import console
 
     runner.logger.info(console.summary(runner))
-    runner.train()
+    try:
+        runner.train()
+    except KeyboardInterrupt:
+        runner.logger.info(console.interrupted(runner))
+        raise
     runner.logger.info(console.farewell(runner))
 
 

@@ -239,6 +239,7 @@ def _collage(model, drawn: Sequence[Samples], cell: int, below: bool = True):
         max(map(len, drawn)),
         cell,
         samples_below=below,
+        leave_out=True,
     )
 
 

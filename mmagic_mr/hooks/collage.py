@@ -81,6 +81,7 @@ class CollageHook(Hook):
             self.target_key or model.target_field,
             self.num_samples,
             samples_below=self.samples_below,
+            leave_out=True,
         )
         iteration = runner.iter + 1
         runner.visualizer.add_image('collage', picture, step=iteration)

@@ -6,6 +6,7 @@ sample variance, and the samples: to the right of these (Figure 6), or below the
 """
 
 from collections.abc import Mapping, Sequence
+from itertools import compress
 from pathlib import Path
 
 import numpy as np
@@ -54,6 +55,7 @@ def collage(
     num_samples: int = 8,
     cell: int = 96,
     samples_below: bool = False,
+    leave_out: bool = False,
 ) -> np.ndarray:
     """Draw one row or block per input, and one named group of these per method.
 
@@ -69,6 +71,8 @@ def collage(
             factor, pixel by pixel.
         samples_below: False: an input is one row, the samples at its end. True: it is a
             block six pictures wide, the samples in the rows below the first.
+        leave_out: what no input has, as the ground truth of a new picture, takes no
+            room. False: every picture has its place, whatever there is.
 
     Returns:
         RGB picture (H,W,3), uint8.
@@ -92,10 +96,11 @@ def collage(
         raise UserError('no data samples to draw: every group is empty')
     side = first[-1].shape[:2]  # of a sample
     factor = max(1, -(-cell // max(side)))
+    headings = _drop_empty(rows) if leave_out else list(HEADINGS)
     widest = max(len(row) for group in rows.values() for row in group)
     columns = len(HEADINGS) if samples_below else widest
     return _draw(
-        _lines(rows, columns, samples_below),
+        _lines(rows, headings, columns, samples_below),
         columns,
         height=side[0] * factor,
         width=side[1] * factor,
@@ -155,14 +160,27 @@ def _row(sample, num_samples, input_key, target_key):
     return pictures + samples
 
 
-def _lines(rows, columns, samples_below):
+def _drop_empty(rows):
+    """Takes out what no input has, as a predictor's; the headings that are left."""
+    every = [row for group in rows.values() for row in group]
+    filled = [any(row[k] is not None for row in every) for k in range(len(HEADINGS))]
+    for row in every:
+        row[: len(HEADINGS)] = list(compress(row, filled))
+    return list(compress(HEADINGS, filled))
+
+
+def _lines(rows, headings, columns, samples_below):
     """From top to bottom: a title, a list of headings, or a list of pictures."""
-    headings = [*HEADINGS, *(f'sample {k + 1}' for k in range(columns - len(HEADINGS)))]
+    first = len(headings)  # so many pictures, then the samples
+    if not samples_below:
+        headings = [*headings, *(f'sample {k + 1}' for k in range(columns - first))]
     lines = [] if samples_below else [headings]
     for name, group in rows.items():
         lines += [name] if name else []
         for row in group:
-            lines += [headings] if samples_below else []
+            if samples_below:
+                lines += [headings, row[:first]]
+                row = row[first:]
             lines += [row[k : k + columns] for k in range(0, len(row), columns)]
     return lines
 

@@ -33,6 +33,7 @@ def write_samples(
         model.target_field,
         len(output.samples),
         samples_below=True,
+        leave_out=True,
     )
     path = Path(folder, f'{name}.png')
     save_picture(picture, path)

@@ -208,3 +208,42 @@ def test_an_exported_config_is_the_same(name, folder, home, tmp_path):
         exporting.export(exported, out)
     with pytest.raises(UserError, match=r'does not end with \.py'):
         exporting.export(exported, tmp_path / 'mine.txt')
+
+
+def intervals(cfg):
+    (collage,) = [hook for hook in cfg.custom_hooks if hook.type == 'CollageHook']
+    checkpoint = cfg.default_hooks.checkpoint
+    return cfg.train_cfg.val_interval, checkpoint.interval, collage.interval
+
+
+@pytest.mark.parametrize('name', [NAMES[0], NAMES[1], NAMES[6]])
+def test_a_short_run_shows_and_saves_ten_times(name, home):
+    root = str(home / HOSTS[name.split('_')[0]])
+    assert intervals(read(name, data_root=root)) == (1000,) * 3
+    short = {'data_root': root, 'train_cfg.max_iters': 2000}
+    assert intervals(read(name, **short)) == (200,) * 3
+    chosen = {**short, 'default_hooks.checkpoint.interval': 1000}
+    assert intervals(read(name, **chosen)) == (200, 1000, 200)
+    assert intervals(read(name, **{**short, 'train_cfg.max_iters': 4})) == (1,) * 3
+
+
+@pytest.mark.parametrize(
+    'options',
+    [
+        {'num_samples': 'four'},
+        {'num_samples': 0},
+        {'model.num_samples': 2.5},
+        {'train_cfg.max_iters': 'many'},
+    ],
+)
+def test_a_number_that_is_none_is_refused(options, home):
+    (key, value), root = *options.items(), str(home / 'paired')
+    words = f'{key}={value!r} is not a whole number of at least 1'
+    with pytest.raises(UserError, match=words):
+        read('pix2pix_recommended_paired', data_root=root, **options)
+
+
+def test_a_folder_that_is_missing_is_looked_for_here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=f'data_root=a: there is no .* in {tmp_path}'):
+        read('pix2pix_recommended_paired', data_root='a')

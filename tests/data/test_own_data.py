@@ -10,7 +10,7 @@ from PIL import Image, ImageOps
 
 from mmagic_mr import cli
 from mmagic_mr.data.pictures import shrink, to_square
-from mmagic_mr.data.prepare.selection import drawn_for_val
+from mmagic_mr.data.prepare.selection import Selection, drawn_for_val
 
 spec = importlib.util.spec_from_file_location('tool', ROOT / 'tools/prepare_data.py')
 tool = importlib.util.module_from_spec(spec)
@@ -150,7 +150,7 @@ def test_blurred_labels_are_told(home, capsys):
     assert 'warning: 1 inputs are JPEG or WebP' in capsys.readouterr().out
 
 
-def test_a_stopped_run_goes_on_and_other_settings_are_refused(home):
+def test_a_stopped_run_goes_on_and_other_settings_are_refused(home, monkeypatch):
     run('pairs', home / 'a', home / 'b', home / 'dst', '--size', 32)
     whole = pairs(home / 'dst')
     (home / 'dst/manifest.json').rename(home / 'dst/manifest.partial.json')
@@ -163,8 +163,16 @@ def test_a_stopped_run_goes_on_and_other_settings_are_refused(home):
     assert len(whole) == manifest(home / 'dst')['counts']['train'] + 1
     other = '--size', 32, '--val', 0.5
     message = fails('pairs', home / 'a', home / 'b', home / 'dst', *other)
-    assert "'val': 0.1" in message
-    assert "'val': 0.5" in message
+    assert 'was made with val=0.1, this run asks for val=0.5: delete it' in message
+    # Before hours go into looking at the pictures, and with what differs alone
+    monkeypatch.setattr(Selection, 'examine', None)
+    other = '--size', 64, '--labels'
+    message = fails('pairs', home / 'a', home / 'b', home / 'dst', *other)
+    assert (
+        'with size=32, labels=False, this run asks for size=64, labels=True' in message
+    )
+    message = fails('images', home / 'a', home / 'dst')
+    assert 'was made with pairs, this run asks for images: delete it' in message
 
 
 def test_mistakes_are_one_line(home):

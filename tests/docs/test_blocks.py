@@ -30,6 +30,7 @@ from mmagic_mr import cli
 ELSEWHERE = {'CONTRIBUTING.md': 'tests/package/test_contributing.py'}
 # Commands that are not ours, and why they are not run
 OTHERS = {
+    '.': 'changes the shell of the reader',
     'cd': 'a folder of the reader',
     'git': 'needs the network',
     'mim': 'make check-mim runs it',

@@ -146,6 +146,21 @@ def test_fewer_samples_than_asked_and_more():
     assert many.shape[1] == GAP + (len(HEADINGS) + 4) * (16 + GAP)
 
 
+def test_what_no_input_has_takes_no_room():
+    new = a_sample()
+    del new['img_photo']  # a picture of one's own, without a ground truth
+    picture = draw({'': [new]}, cell=16, leave_out=True)
+    assert picture.shape[1] == GAP + (3 + 3) * (16 + GAP)
+    row = cells(picture, 1, 6, 16, top_of_first_row(picture))[0]
+    color = tuple(log_dispersion_colors(np.full((3, 1, 1), 100.0))[0, 0])
+    assert row == [(30, 20, 10), (90, 80, 70), color, (2, 1, 0), (3, 2, 1), (4, 3, 2)]
+    below = draw({'': [a_sample()]}, cell=16, leave_out=True, samples_below=True)
+    first, samples = cells(below, 2, 6, 16, top_of_first_row(below))
+    assert first[:3] == [(30, 20, 10), (60, 50, 40), (90, 80, 70)]
+    assert first[4:] == [(255, 255, 255)] * 2
+    assert samples == [(2, 1, 0), (3, 2, 1), (4, 3, 2)] + [(255, 255, 255)] * 3
+
+
 def test_a_low_resolution_input_fills_its_cell():
     sample = dict(
         a_sample(),

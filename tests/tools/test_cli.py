@@ -290,3 +290,76 @@ def test_one_process_at_a_time_imports_what_writes_a_cache(tmp_path):
         assert not list(tmp_path.rglob('*.pickle'))
     assert process.wait(timeout=60) == 0
     assert list(tmp_path.rglob('PatternGrammar*.pickle'))
+
+
+def test_a_work_dir_that_cannot_be_is_named_with_the_reason(tmp_path):
+    training.make_work_dir(Config(dict(work_dir=str(tmp_path / 'new/run'))))
+    assert (tmp_path / 'new/run').is_dir()
+    (tmp_path / 'file').touch()
+    bad = tmp_path / 'file/run'
+    words = f'--work-dir {bad}: {os.strerror(errno.ENOTDIR)}: take another folder'
+    with pytest.raises(UserError, match=re.escape(words)):
+        training.make_work_dir(Config(dict(work_dir=str(bad))))
+
+
+def test_a_work_dir_that_may_not_be_written_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, 'access', lambda *_: False)  # root may write anywhere
+    with pytest.raises(UserError, match=f'{tmp_path}: no permission to write there'):
+        training.make_work_dir(Config(dict(work_dir=str(tmp_path))))
+
+
+def parsed(*words):
+    options = cli.config_parser('').parse_args(['x.py', '--cfg-options', *words])
+    return options.cfg_options
+
+
+def test_an_override_keeps_the_spaces_of_a_folder():
+    folder = '/home/me/my pictures (2)/new'
+    assert parsed(f'data_root={folder}') == {'data_root': folder}
+    assert parsed('a=[1, two words, (3, x)]') == {'a': [1, 'two words', (3, 'x')]}
+    assert parsed('a=1e-3', 'b=None', 'c=true', 'd="q"') == {
+        **dict(a=1e-3, b=None, c=True),
+        'd': 'q',
+    }
+
+
+@pytest.mark.parametrize(
+    ('words', 'said'),
+    [
+        (['data_root=my', 'pictures'], "'pictures' is not KEY=VALUE.*needs quotes"),
+        (['a=[1, (2]'], r"'a=\[1, \(2\]': Imbalanced brackets"),
+    ],
+)
+def test_an_override_that_is_none_is_named(words, said, capsys):
+    with pytest.raises(SystemExit):
+        parsed(*words)
+    assert re.search(said, capsys.readouterr().err)
+
+
+@pytest.mark.parametrize(
+    ('key', 'said'),
+    [
+        ('train_cfg.max_iter', "train_cfg has no 'max_iter'; did you mean max_iters?"),
+        ('numsamples', "the config has no 'numsamples'; did you mean num_samples?"),
+        ('model.generatr.x', "model has no 'generatr'; did you mean generator?"),
+        ('K', "the config has no 'K', and nothing reads it"),
+    ],
+)
+def test_a_setting_that_nothing_reads_is_refused(key, said):
+    args = argparse.Namespace(config=str(CONFIG), cfg_options={key: 3})
+    with pytest.raises(UserError, match=re.escape(f'--cfg-options: {key}: {said}')):
+        cli.read_config(args, CONFIG.parent)
+
+
+def test_new_settings_are_welcome():
+    options = {
+        'randomness.seed': 3,
+        'load_from': 'a.pth',
+        'model.eval_num_samples': 5,
+        'train_dataloader.dataset.indices': 3,
+        'model.sample_losses.crps2.type': 'CRPSLoss',
+    }
+    args = argparse.Namespace(config=str(CONFIG), cfg_options=options)
+    cfg = cli.read_config(args, CONFIG.parent)
+    assert cfg.randomness.seed == 3
+    assert cfg.model.eval_num_samples == 5

@@ -93,6 +93,28 @@ def test_the_end_names_the_next_commands(tmp_path):
     assert 'seed=3' in (tmp_path / 'run' / 'toy.py').read_text()
 
 
+def test_control_c_says_what_is_kept_and_how_to_go_on(tmp_path):
+    runner = console.QuietRunner.from_cfg(toy_run.config(tmp_path))
+    said = console.interrupted(runner)
+    assert said.startswith('stopped after 0 of 4 iterations, before the first')
+    (tmp_path / 'predictor').mkdir()
+    (tmp_path / 'predictor/last.pth').touch()
+    said = console.interrupted(runner)
+    assert said.endswith(f'--resume goes on from {tmp_path}/predictor/last.pth')
+    runner.train()
+    assert console.interrupted(runner) == (
+        'stopped after 4 of 4 iterations: the same command with --resume goes on from '
+        f'{tmp_path}/iter_4.pth'
+    )
+
+
+def test_a_machine_with_few_cores_is_no_news(runner, recwarn):
+    loader = runner.cfg.train_dataloader
+    loader.num_workers = 1000
+    assert runner.build_dataloader(loader).num_workers == 1000
+    assert not [w for w in recwarn if 'worker' in str(w.message)]
+
+
 @pytest.mark.parametrize(
     ('message', 'shown'),
     [

@@ -214,6 +214,27 @@ def test_test(trained, cityscapes, tmp_path):
     assert groups >= {'diversity', 'calibration', 'fidelity', 'reconstruction'}
 
 
+@pytest.mark.parametrize('kept', ['resume=True', 'load_from=/gone.pth'])
+def test_test_measures_the_checkpoint_that_it_is_given(
+    kept, trained, cityscapes, tmp_path
+):
+    """With the config that a resumed or a fine-tuned run leaves in its folder."""
+    checkpoint = shutil.copy(trained[0] / 'iter_2.pth', tmp_path / 'first.pth')
+    shutil.copy(checkpoint, tmp_path / 'iter_9.pth')
+    (tmp_path / 'last_checkpoint').write_text('iter_9.pth')
+    log = call_forked(
+        'test',
+        ROOT / CONFIG,
+        checkpoint,
+        *('--stand-in', '--out', tmp_path / 'run.json', '--work-dir', tmp_path),
+        *sizes(cityscapes),
+        kept,
+        folder=tmp_path,
+    )
+    assert 'iter_9.pth' not in log
+    assert 'resumed' not in log
+
+
 def pictures(folder):
     return {
         path.relative_to(folder).as_posix(): cv2.imread(str(path))

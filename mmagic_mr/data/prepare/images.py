@@ -36,6 +36,8 @@ def prepare_images(
     """
     if dst.resolve().is_relative_to(src.resolve()):
         raise UserError(f'{dst} lies in {src}, whose files are read: move it')
+    manifest = Manifest(dst, 'images', src, {'size': size, 'val': val})
+    manifest.check_settings()
     selection = Selection()
     found = selection.list_folder(src)
     selection.take({name: (path,) for name, path in found.items()})
@@ -47,7 +49,6 @@ def prepare_images(
         ]
         for split, items in selection.split(val).items()
     }
-    manifest = Manifest(dst, 'images', src, {'size': size, 'val': val})
     manifest.start(jobs)
     for split in SPLITS:
         convert(partial(_convert, size), jobs[split], workers, f'images {split}')

@@ -45,9 +45,7 @@ class Manifest:
                 run would not make.
         """
         folder = self.path.parent
-        for path in (self.path, self.partial):
-            if path.exists():
-                self._compare(path)
+        self.check_settings()
         expected = {
             path for some in jobs.values() for job in some for path in job.outputs
         }
@@ -65,16 +63,27 @@ class Manifest:
         if not self.path.exists():
             write_json(self.data, self.partial)
 
+    def check_settings(self) -> None:
+        """Refuses a folder that was made with other settings.
+
+        Raises:
+            UserError: says which.
+        """
+        for path in (self.path, self.partial):
+            if path.exists():
+                self._compare(path)
+
     def _compare(self, path):
         try:
             old = json.loads(path.read_text())
-            old = {key: old[key] for key in ('command', 'settings')}
+            old = {'command': old['command'], 'settings': dict(old['settings'])}
         except (ValueError, KeyError, TypeError, RecursionError):
             raise UserError(f'{path} is not a manifest of this tool') from None
         new = {key: self.data[key] for key in old}
         if old != new:
+            were, asked = _differences(old, new)
             raise UserError(
-                f'{path.parent} was made with {old}, this run asks for {new}: '
+                f'{path.parent} was made with {were}, this run asks for {asked}: '
                 'delete it or use another DST'
             )
 
@@ -83,3 +92,20 @@ class Manifest:
         counts = {split: len(split_jobs) for split, split_jobs in jobs.items()}
         write_json({**self.data, 'counts': counts, **more}, self.path)
         self.partial.unlink(missing_ok=True)
+
+
+def _differences(old, new):
+    """Two lists of settings in words, those that are not the same."""
+    if old['command'] != new['command']:
+        return old['command'], new['command']
+    old, new = old['settings'], new['settings']
+    keys = [
+        key
+        for key in {**old, **new}
+        if key not in old or key not in new or old[key] != new[key]
+    ]
+    return [
+        ', '.join(f'{key}={settings[key]!r}' for key in keys if key in settings)
+        or 'no such setting'
+        for settings in (old, new)
+    ]

@@ -54,6 +54,9 @@ def prepare_pairs(
         UserError: a folder is missing, or fewer than two pairs can be used.
     """
     _check_arguments(a_dir, b_dir, dst, size)
+    settings = {'size': size, 'fit': fit, 'labels': labels, 'val': val}
+    manifest = Manifest(dst, 'pairs', a_dir, settings)
+    manifest.check_settings()
     selection = _matched(a_dir, b_dir)
     selection.examine(partial(_check, size), workers)
     jobs = {
@@ -63,8 +66,6 @@ def prepare_pairs(
         ]
         for split, items in selection.split(val).items()
     }
-    settings = {'size': size, 'fit': fit, 'labels': labels, 'val': val}
-    manifest = Manifest(dst, 'pairs', a_dir, settings)
     manifest.start(jobs)
     for split in SPLITS:
         function = partial(_convert, size, fit == 'squeeze', labels)
