@@ -21,6 +21,8 @@ STACKS = {
     'python3.10': ('3.10', (), ()),  # much of the tested set needs 3.11
     'python3.12': ('3.12', TESTED, ()),
     'python3.12-numpy2': ('3.12', TESTED, ('numpy==2.2.6',)),
+    'latest': ('3.12', (), ()),
+    'onedl': ('3.12', TESTED, ('onedl-mmengine==0.10.12',)),  # over mmengine's files
 }
 
 

@@ -21,33 +21,32 @@ REQUIREMENTS = [
     'mmengine>=0.10.4,<0.11',
     # Shares the folder mmcv/ with full mmcv; of one version, the two get along.
     'mmcv-lite==2.1.0',
-    'albumentations>=1.3,<1.4',  # MMagic imports it and does not declare it
+    'albumentations>=1.3',  # MMagic imports it and does not declare it
     'jinja2',
     'lpips',
     'matplotlib',
+    'numpy<3',
     'packaging',
     'pillow',
     'pyyaml',
     'safetensors',
     'scipy>=1.15,<1.18',  # rng=; MMagic's FID calls sqrtm(disp=...), gone in 1.18
+    'setuptools<81',  # mmengine 0.10.7 imports pkg_resources
     'tensorboard',
     'torch-fidelity',
     'tqdm',
-    # Later ones drop what MMagic 1.2.0 imports ...
+]
+
+# What MMagic's diffusion editors were written for. Nothing of ours uses them, and all
+# else does without or with today's (`mmagic_mr.lazy_packages`).
+DIFFUSION = [
     'diffusers>=0.23,<0.25',
     'huggingface_hub<0.26',
     'transformers>=4.30,<4.37',
-    'setuptools<81',
-    # ... or need numpy 2.
-    'numpy<2',
-    'opencv-python<4.12',
-    'opencv-contrib-python<4.12',
-    'opencv-python-headless<4.12',
-    'pandas<3',
 ]
 
-# The explorer. Later ones ask for a huggingface_hub that MMagic 1.2.0 does not work
-# with, and this one does not work with a later pydantic.
+# The explorer, whose page is tested with these. Gradio 5.14 does not work with a later
+# pydantic.
 APP = ['gradio>=5.9,<5.15', 'pydantic<2.11']
 
 
@@ -104,6 +103,7 @@ setup(
     install_requires=REQUIREMENTS,
     extras_require={
         'app': APP,
+        'diffusion': DIFFUSION,
         'dev': [
             *APP,
             'hypothesis',

@@ -254,6 +254,23 @@ def load_checkpoints_as_data():
     CheckpointLoader.load_checkpoint = classmethod(load_checkpoint)
 
 
+def _load_safely(file, map_location=None, weights_only=None):
+    return torch.load(file, map_location=map_location, weights_only=True)
+
+
+def load_once():
+    """Lets onedl-mmengine, a fork of mmengine, resume; it never loads unsafely.
+
+    Symptom: "Could not safely load weights ... Falling back to weights_only=False".
+    What its first try allows takes the place of what `allow_log_history` does, and is
+    gone afterwards, so that the second try, kept safe by us, stops at the log history.
+    """
+    from mmengine.runner import checkpoint
+
+    if hasattr(checkpoint, '_safe_torch_load'):
+        checkpoint._safe_torch_load = _load_safely
+
+
 def _replace_in_runner(name, made):
     """Puts ``made(theirs)`` wherever mmengine's runner has bound a function."""
     import mmengine.runner
@@ -329,6 +346,7 @@ def mend() -> None:
     fix_pix2pix_test_step()
     allow_mmengine_checkpoints()
     load_checkpoints_as_data()
+    load_once()
     write_checkpoints_whole()
     resume_from_the_own_folder()
     log_without_waiting()

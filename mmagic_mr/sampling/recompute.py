@@ -59,7 +59,10 @@ def _in_the_same_contexts(function: Callable[..., Any]) -> Callable[..., Any]:
 def _carry_through_checkpoints() -> None:
     # PyTorch has no hook that all checkpoints pass, whoever calls them: both kinds are
     # wrapped where `checkpoint` looks them up. Outside our contexts nothing changes.
-    generator = torch_checkpoint._checkpoint_without_reentrant_generator
+    name = '_checkpoint_without_reentrant_generator'
+    if hasattr(torch_checkpoint, f'{name}_impl'):  # torch 2.14
+        name = f'{name}_impl'
+    generator = getattr(torch_checkpoint, name)
 
     @functools.wraps(generator)
     def without_reentrant(fn: Any, *args: Any, **kwargs: Any) -> Iterator[None]:
@@ -67,7 +70,7 @@ def _carry_through_checkpoints() -> None:
             fn = _in_the_same_contexts(fn)
         return generator(fn, *args, **kwargs)  # type: ignore[no-any-return]
 
-    torch_checkpoint._checkpoint_without_reentrant_generator = without_reentrant
+    setattr(torch_checkpoint, name, without_reentrant)
 
     function = cast(Any, torch_checkpoint.CheckpointFunction)
     apply = function.apply

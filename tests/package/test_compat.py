@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from helpers import ROOT
+from helpers.evil import write_opener
 from mmengine.config import Config
 from mmengine.logging import HistoryBuffer
 from mmengine.model import BaseModule
@@ -305,3 +306,15 @@ def test_numpy_2_gets_the_name_that_mmagic_asks_for(monkeypatch, version, named)
     assert (getattr(numpy, 'bool8', None) is np.bool_) == named
     # What asks for it is there, with the numpy of this environment
     importlib.import_module('mmagic.utils.trans_utils')
+
+
+def test_a_fork_does_not_load_again_unsafely(monkeypatch, tmp_path):
+    """onedl-mmengine's loader would; it is not installed here."""
+    from mmengine.runner import checkpoint
+
+    monkeypatch.setattr(checkpoint, '_safe_torch_load', None, raising=False)
+    compat.load_once()
+    path = write_opener(tmp_path / 'evil.pth', tmp_path / 'marker')
+    with pytest.raises(pickle.UnpicklingError):
+        checkpoint._safe_torch_load(path, weights_only=False)
+    assert not (tmp_path / 'marker').exists()
