@@ -5,7 +5,8 @@ STAMP := $(VENV)/.installed
 DOCS_VENV := .venv-docs
 DOCS_STAMP := $(DOCS_VENV)/.installed
 
-.PHONY: setup demo demo-sr demo-inpaint demo-short test doctest lint attacks check-install check-mim release clean
+.PHONY: setup demo demo-sr demo-inpaint demo-short test doctest lint attacks check-install \
+	check-mim check-doctor release clean
 
 setup: $(STAMP)
 
@@ -68,6 +69,11 @@ check-install:
 
 check-mim:
 	bash tools/check_mim.sh $(PYTHON)
+
+# Five broken copies of .venv, each mended by the line that the doctor prints. CASES names
+# some of them: the one of mmcv compiles for long.
+check-doctor: $(STAMP)
+	bash tools/check_doctor.sh $(CASES)
 
 # Archive, wheel and the list of what the tested set consists of, in dist/
 release:

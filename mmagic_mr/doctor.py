@@ -21,9 +21,11 @@ from packaging.version import Version
 from mmagic_mr.errors import UserError
 
 OURS = 'mmagic-mr'
-# Full mmcv, built from source against the torch that is installed. mmcv-lite goes
-# first: they share a folder
+# Full mmcv, built from source against the torch that is installed. Its setup.py takes
+# pkg_resources, and a setuptools before 70.1 needs wheel. mmcv-lite goes first: they
+# share a folder
 INSTALL_MMCV = (
+    'pip install "setuptools<81" wheel && '
     'pip uninstall -y mmcv mmcv-lite && '
     'pip install --no-cache-dir --no-build-isolation mmcv=={version}'
 )
@@ -142,7 +144,8 @@ class Environment:
             return None
         torch = f'torch {self.version("torch")}'
         what = f'the compiled part of mmcv {wanted} does not fit {torch}: {error}'
-        return Finding(what, install)
+        spared = 'mmagic_mr works without it, and compiling it takes long'
+        return Finding(f'{what} ({spared})', install)
 
 
 def load_error(mmcv: Distribution, torch: Distribution | None) -> str | None:

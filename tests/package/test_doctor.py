@@ -59,6 +59,8 @@ class Site:
     def obey(self, line):
         """What pip would do, with the first release that is known to fit."""
         before, _, wanted = line.rpartition('pip install ')
+        if '--no-build-isolation' in wanted:  # pip brings nothing to build with
+            assert {'"setuptools<81"', 'wheel'} <= set(before.split())
         for name in re.findall(r'(mmcv\S*)', before):  # of pip uninstall
             self.uninstall(name)
         for word in re.findall(r'"([^"]+)"|(\S+)', wanted):
