@@ -8,7 +8,7 @@
 # compiles all of mmcv: 15 minutes of a processor and more. MAX_JOBS says how many at once.
 set -euo pipefail
 ROOT=$(cd "$(dirname "$0")/.." && pwd)
-CASES=(no_mmcv wrong_mmagic setuptools_82 other_torchvision mmcv_of_another_torch)
+CASES=(no_mmcv wrong_mmagic numpy_2 other_torchvision mmcv_of_another_torch)
 declare -A BREAK WORKS
 
 # What breaks it, and Python that fails then and works afterwards.
@@ -18,11 +18,10 @@ WORKS[no_mmcv]='import mmagic_mr.plugin'
 BREAK[wrong_mmagic]='pip install --no-deps mmagic==1.1.0'
 WORKS[wrong_mmagic]='import mmagic_mr.plugin'
 
-# mmengine imports pkg_resources, which this one has no more
-BREAK[setuptools_82]='pip install setuptools==82.0.0'
-WORKS[setuptools_82]='
-from mmengine.utils import get_installed_path
-get_installed_path("mmagic")'
+# With the plugin, MMagic works all the same, as it names what numpy 2 has dropped; this is
+# MMagic by itself.
+BREAK[numpy_2]='pip install --no-deps numpy==2.2.6'
+WORKS[numpy_2]='import mmagic.datasets.transforms'
 
 BREAK[other_torchvision]='pip install --no-deps torchvision==0.25.0'
 WORKS[other_torchvision]='import torchvision'
