@@ -25,16 +25,22 @@ REQUIREMENTS = [
     'jinja2',
     'lpips',
     'matplotlib',
-    'numpy<3',
     'packaging',
     'pillow',
     'pyyaml',
     'safetensors',
     'scipy>=1.15,<1.18',  # rng=; MMagic's FID calls sqrtm(disp=...), gone in 1.18
-    'setuptools<81',  # mmengine 0.10.7 imports pkg_resources
     'tensorboard',
     'torch-fidelity',
     'tqdm',
+    'setuptools<81',  # mmengine imports pkg_resources
+    # The plugin gives numpy 2 the name that MMagic 1.2.0 asks for; MMagic's own tools
+    # import MMagic first, and stop there. The others need numpy 2.
+    'numpy<2',
+    'opencv-python<4.12',
+    'opencv-contrib-python<4.12',
+    'opencv-python-headless<4.12',
+    'pandas<3',
 ]
 
 # What MMagic's diffusion editors were written for. Nothing of ours uses them, and all

@@ -94,8 +94,7 @@ class Environment:
                 )
             ]
         judged = [self._judge(requirement) for requirement in self.requirements]
-        found = (*judged, self._numpy(), self._mmcv())
-        return [finding for finding in found if finding is not None]
+        return [finding for finding in (*judged, self._mmcv()) if finding is not None]
 
     def _judge(self, requirement: Requirement) -> Finding | None:
         name = requirement.name
@@ -116,15 +115,6 @@ class Environment:
             return Requirement('torchvision')
         release = Version(torch)
         return Requirement(f'torchvision==0.{release.minor + 15}.{release.micro}')
-
-    def _numpy(self) -> Finding | None:
-        """Of NumPy 2, which no torch before 2.3 was built for."""
-        torch, numpy = self.version('torch'), self.version('numpy')
-        if torch is None or numpy is None or Version(numpy) < Version('2'):
-            return None
-        if Version(torch) >= Version('2.3'):
-            return None
-        return Finding(f'numpy {numpy} does not fit torch {torch}: numpy<2', 'numpy<2')
 
     def _mmcv(self) -> Finding | None:
         """Of full mmcv, which shares its folder with mmcv-lite."""

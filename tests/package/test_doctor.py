@@ -26,7 +26,7 @@ REQUIRES = (
     'mmagic==1.2.0',
     'mmengine<0.11,>=0.10.4',
     'mmcv-lite==2.1.0',
-    'numpy<3',
+    'numpy<2',
     'pytest; extra == "dev"',
 )
 
@@ -87,8 +87,6 @@ def older_torch(site):
 
 
 def numpy_2(site):
-    site.install('torch', '2.1.2')
-    site.install('torchvision', '0.16.2')
     site.install('numpy', '2.2.6')
 
 
@@ -121,7 +119,7 @@ def two_faults(site):
     ('fault', 'what', 'line'),
     [
         (older_torch, 'torchvision 0.26.0 does not fit', 'torchvision==0.16.2'),
-        (numpy_2, 'numpy 2.2.6 does not fit torch 2.1.2: numpy<2', '"numpy<2"'),
+        (numpy_2, 'numpy 2.2.6 does not fit: numpy<2', '"numpy<2"'),
         (no_mmcv, 'mmcv-lite is missing', 'mmcv-lite==2.1.0'),
         (wrong_mmagic, 'mmagic 1.0.0 does not fit', 'mmagic==1.2.0'),
         (
@@ -150,11 +148,6 @@ def test_the_line_that_it_prints_mends_it(site, capsys, fault, what, line):
 def test_torch_of_a_local_build_fits(site):
     site.install('torch', '2.11.0+cu126')
     site.install('torchvision', '0.26.0+cu126')
-    assert site.environment().findings() == []
-
-
-def test_numpy_2_fits_a_torch_that_knows_it(site):
-    site.install('numpy', '2.5.5')
     assert site.environment().findings() == []
 
 
